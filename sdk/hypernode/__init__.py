@@ -1,0 +1,103 @@
+"""Typed Python SDK for Hypernode: a node's settings and flows, and whole fleets from one file.
+
+    import hypernode
+
+    with hypernode.Client("kaasshop") as node:
+        if node.settings.get("php_version") != "8.4":
+            node.settings.set(php_version="8.4").wait(timeout=900)
+
+Names are loaded when they are first used, so that importing this package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hypernode.version import __version__
+
+if TYPE_CHECKING:
+    from hypernode.api.client import Client
+    from hypernode.api.models import Flow, Node
+    from hypernode.api.settings import Update
+    from hypernode.catalogue import Catalogue, Setting
+    from hypernode.errors import (
+        ApiError,
+        ApiUseSwitchedOff,
+        ConnectionFailed,
+        CredentialsError,
+        FileError,
+        FlowFailed,
+        FlowTimedOut,
+        Forbidden,
+        HypernodeError,
+        InputError,
+        InvalidValue,
+        NotApplied,
+        NotFound,
+        NoToken,
+        OutcomeUnknown,
+        PlanIsStale,
+        Rejected,
+        SafetyError,
+        TokenRefused,
+        TryLater,
+        UnknownSetting,
+        UnsafePlan,
+    )
+    from hypernode.secrets import Secret
+
+_HOMES = {
+    "Catalogue": "catalogue",
+    "Client": "api.client",
+    "Flow": "api.models",
+    "Node": "api.models",
+    "Secret": "secrets",
+    "Setting": "catalogue",
+    "Update": "api.settings",
+}
+
+__all__ = [
+    "ApiError",
+    "ApiUseSwitchedOff",
+    "Catalogue",
+    "Client",
+    "ConnectionFailed",
+    "CredentialsError",
+    "FileError",
+    "Flow",
+    "FlowFailed",
+    "FlowTimedOut",
+    "Forbidden",
+    "HypernodeError",
+    "InputError",
+    "InvalidValue",
+    "NoToken",
+    "Node",
+    "NotApplied",
+    "NotFound",
+    "OutcomeUnknown",
+    "PlanIsStale",
+    "Rejected",
+    "SafetyError",
+    "Secret",
+    "Setting",
+    "TokenRefused",
+    "TryLater",
+    "UnknownSetting",
+    "UnsafePlan",
+    "Update",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'hypernode' has no attribute {name!r}")
+    value = getattr(import_module(f"hypernode.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,35 @@
+"""Where hnctl keeps its own files, and where a node keeps the ones we read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def config_file() -> Path:
+    """Return the path of config.toml; ``HNCTL_CONFIG`` names another."""
+    named = os.environ.get("HNCTL_CONFIG")
+    if named:
+        return Path(named)
+    import platformdirs
+
+    return platformdirs.user_config_path("hnctl") / "config.toml"
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be fetched again at any time."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("hnctl")
+
+
+def state_folder() -> Path:
+    """Return the folder of what must outlive a run: locks, later the journal."""
+    import platformdirs
+
+    return platformdirs.user_state_path("hnctl")
+
+
+def on_node(path: str) -> Path:
+    """Return where a node's own file such as ``/etc/hypernode/app.json`` is; ``HNCTL_NODE_ROOT`` moves the root."""
+    return Path(os.environ.get("HNCTL_NODE_ROOT") or "/") / path.lstrip("/")

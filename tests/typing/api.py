@@ -1,0 +1,137 @@
+"""Never run: mypy checks that every public name can be used as its users would, and has the type they expect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import assert_type
+
+import hypernode
+from hypernode import (
+    ApiError,
+    ApiUseSwitchedOff,
+    Catalogue,
+    Client,
+    ConnectionFailed,
+    CredentialsError,
+    FileError,
+    Flow,
+    FlowFailed,
+    FlowTimedOut,
+    Forbidden,
+    HypernodeError,
+    InputError,
+    InvalidValue,
+    Node,
+    NotApplied,
+    NotFound,
+    NoToken,
+    OutcomeUnknown,
+    PlanIsStale,
+    Rejected,
+    SafetyError,
+    Secret,
+    Setting,
+    TokenRefused,
+    TryLater,
+    UnknownSetting,
+    UnsafePlan,
+    Update,
+    __version__,
+)
+
+
+def read_a_node() -> None:
+    assert_type(__version__, str)
+    assert_type(hypernode.__version__, str)
+    with Client("kaasshop", token="...", api_url="https://api.hypernode.com") as node:
+        assert_type(node, Client)
+        assert_type(node.node, str)
+        value = node.settings.get("php_version")
+        assert_type(value, bool | int | str | Secret | None)
+        if isinstance(value, Secret):
+            assert_type(value.reveal(), str)
+        assert_type(node.settings.read(), dict[str, bool | int | str | Secret | None])
+        described = node.get_node()
+        assert_type(described, Node)
+        assert_type(described.ip, str | None)
+        if described.product is not None:
+            assert_type(described.product.code, str)
+        assert_type(described.labels, tuple[str, ...])
+
+
+def change_a_node(client: Client, key: Secret) -> None:
+    update = client.settings.set({"varnish_enabled": True}, php_version="8.4", new_relic_secret=key, redis_version=None)
+    assert_type(update, Update)
+    assert_type(update.posted, bool)
+    assert_type(update.tracker, str | None)
+
+    def show(flows: Sequence[Flow]) -> None:
+        for flow in flows:
+            assert_type(flow.state, str | None)
+            assert_type(flow.progress.completed, int)
+            assert_type(flow.is_over, bool)
+
+    assert_type(update.wait(timeout=900, interval=2, on_look=show), tuple[Flow, ...])
+
+
+def list_flows(client: Client) -> None:
+    flows = client.flows.iter(limit=20)
+    assert_type(flows, Iterator[Flow])
+    for flow in flows:
+        assert_type(flow.uuid, str)
+        if flow.created_at is not None:
+            assert_type(flow.created_at.isoformat(), str)
+    assert_type(client.flows.newest(tracker="..."), tuple[Flow, ...])
+
+
+def look_into_the_catalogue(catalogue: Catalogue) -> None:
+    assert_type(Catalogue.bundled(), Catalogue)
+    for name, setting in catalogue.items():
+        assert_type(name, str)
+        assert_type(setting, Setting)
+        assert_type(setting.values, tuple[bool | int | str, ...] | None)
+        assert_type(setting.risk.hazards(True), tuple[str, ...])
+    assert_type(catalogue.parse("php_version", "8.4"), bool | int | str | Secret)
+    live: Mapping[str, object] = {"php_version": ["8.6"]}
+    assert_type(catalogue.overlay(live), Catalogue)
+
+
+def handle_every_error(client: Client) -> str | None:
+    """Catch each error, the narrow ones first."""
+    try:
+        client.settings.set(php_version="8.4").wait()
+    except (InvalidValue, UnknownSetting) as exc:
+        return exc.hint
+    except FileError as exc:
+        return "\n".join(f"{problem.line}:{problem.column} {problem.message}" for problem in exc.problems)
+    except InputError as exc:
+        return exc.message
+    except (NoToken, TokenRefused) as exc:
+        return exc.node
+    except CredentialsError as exc:
+        return exc.code
+    except ApiUseSwitchedOff as exc:
+        return exc.hint
+    except TryLater as exc:
+        return f"{exc.retry_after or 60:.0f}"
+    except Rejected as exc:
+        return "; ".join(text for texts in exc.fields.values() for text in texts)
+    except (Forbidden, NotFound) as exc:
+        return str(exc.status)
+    except ApiError as exc:
+        return str(exc.status)
+    except ConnectionFailed as exc:
+        return "perhaps applied" if exc.maybe_applied and not exc.permanent else None
+    except (FlowFailed, FlowTimedOut) as exc:
+        return exc.flow or exc.state
+    except (NotApplied, OutcomeUnknown) as exc:
+        return exc.message
+    except UnsafePlan as exc:
+        return "; ".join(allow for _, allow in exc.reasons)
+    except PlanIsStale as exc:
+        return exc.node
+    except SafetyError as exc:
+        return exc.code
+    except HypernodeError as exc:
+        return f"{exc.code}: {exc} ({exc.hint})"
+    return None
