@@ -1,0 +1,1 @@
+"""The Hypernode API: one transport, one client, one file per resource."""

@@ -1,0 +1,156 @@
+"""What the API answers, and what its failures become: statuses and bodies in, values and errors out. No I/O.
+
+Bodies come in every shape of CONTRACT.md 1.5: objects by field, lists, bare texts, nothing, and HTML of a gateway.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hypernode.errors import (
+    ApiError,
+    ApiUseSwitchedOff,
+    BadAnswer,
+    Forbidden,
+    NotFound,
+    Rejected,
+    TokenRefused,
+    TryLater,
+)
+from hypernode.secrets import Secret, redact
+
+_LONGEST_MESSAGE = 500
+_TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# The one text that is matched: it is English because we always ask for English (CONTRACT.md 1.1, 1.4).
+_SWITCHED_OFF = re.compile(r"financial|api token usage|allow_api_token_usage", re.IGNORECASE)
+
+Fields = dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of the API.
+
+    Attributes:
+        data: The decoded JSON; None for an empty body.
+        location: The Location header.
+    """
+
+    status: int
+    data: Any
+    location: str | None = None
+
+
+def decode(body: bytes, *, status: int, what: str, node: str | None) -> Any:
+    """Return the JSON of a good answer; None when it is empty.
+
+    Raises:
+        BadAnswer: It is no JSON. The body is not shown, since an app's body holds secrets in clear (CONTRACT.md 2.8).
+    """
+    if not body.strip():
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        kind = "an HTML page" if body.lstrip()[:1] == b"<" else f"{len(body)} bytes that are no JSON"
+        raise BadAnswer(
+            f"{what} answered {status} with {kind}",
+            status=status,
+            node=node,
+            hint="A proxy or a gateway may stand between you and the API; see `hnctl config list`",
+        ) from None
+
+
+def failure(
+    status: int, body: bytes, *, what: str, node: str | None, secrets: Iterable[Secret | None] = ()
+) -> ApiError | TokenRefused:
+    """Return the error that an answer with a failing `status` stands for.
+
+    Args:
+        status: HTTP status, 300 or more.
+        body: As received.
+        what: The request, as ``GET /v2/app/kaasshop/``.
+        node: The node it was about.
+        secrets: Texts that must not show up in the message even if the server repeats them.
+    """
+    fields = messages(body)
+    fields = {
+        _tidy(redact(name, secrets)): tuple(_tidy(redact(text, secrets)) for text in texts)
+        for name, texts in fields.items()
+    }
+    words = "; ".join(f"{name}: {text}" if name else text for name, texts in fields.items() for text in texts if text)
+    said = f": {words}" if words else ""
+    hint: str | None
+    match status:
+        case 401:
+            return TokenRefused(
+                f"the API refused the token (401){said}",
+                hint="Take the token from /etc/hypernode/hypernode_api_token on the node itself",
+                node=node,
+            )
+        case 400:
+            kind: type[ApiError] = Rejected
+            text, hint = f"the API refused it (400){said}", None
+        case 403 if _SWITCHED_OFF.search(words):
+            kind = ApiUseSwitchedOff
+            text = f"use of the API token is switched off for this (403){said}"
+            hint = "An owner or admin turns it on in the control panel: Configuration, Settings, API token usage"
+        case 403:
+            kind = Forbidden
+            text = f"the token may not do this (403){said}"
+            hint = "A token belongs to one node: is this the token of that node?"
+        case 404:
+            kind = NotFound
+            text = f"{what} was not found (404){said}"
+            hint = "Either there is no such node, or the token belongs to another one"
+        case 429 | 502 | 503 | 504:
+            kind = TryLater
+            text, hint = f"{what} answered {status}{said}", "Try again later"
+        case _:
+            kind = ApiError
+            text, hint = f"{what} answered {status}{said}", None
+    return kind(text, status=status, fields=fields, hint=hint, node=node)
+
+
+def messages(body: bytes) -> Fields:
+    """Return the server's messages by field out of any body; "" holds those of no field."""
+    text = body.decode("utf-8", errors="replace").strip()
+    if not text:
+        return {}
+    if text[0] == "<":
+        title = _TITLE.search(text)
+        return {"": (f"an HTML page, {title[1].strip()}" if title else "an HTML page",)}
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return {"": (text,)}
+    if not isinstance(data, Mapping):
+        return {"": _texts(data)}
+    fields: Fields = {}
+    for name, value in data.items():
+        key = "" if name in ("detail", "non_field_errors", "errors", "message") else str(name)
+        fields[key] = fields.get(key, ()) + _texts(value)
+    return fields
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    match value:
+        case None:
+            return ()
+        case str():
+            return (value,)
+        case list():
+            return tuple(text for item in value for text in _texts(item))
+        case _:
+            return (json.dumps(value),)
+
+
+def _tidy(text: str) -> str:
+    """Return one line of bounded length without control characters: the text came over the network."""
+    text = _CONTROL.sub(" ", text.replace("\n", " "))
+    return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + "..."

@@ -1,0 +1,259 @@
+"""Bodies and statuses become values and errors, whatever the server says (CONTRACT.md 1.4, 1.5)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from hypernode.api.answers import decode, failure, messages
+from hypernode.errors import (
+    ApiError,
+    ApiUseSwitchedOff,
+    BadAnswer,
+    Forbidden,
+    HypernodeError,
+    NotFound,
+    Rejected,
+    TokenRefused,
+    TryLater,
+)
+from hypernode.secrets import Secret
+
+WHAT = "GET /v2/app/kaasshop/"
+GATEWAY = b"<!DOCTYPE html>\n<html><head><TITLE>\n502 Bad Gateway </TITLE></head></html>"
+SWITCHED_OFF = b'{"detail": "Due to the financial nature of this command API token usage has to be enabled."}'
+
+
+def made(status: int, body: bytes = b"", secrets: tuple[Secret, ...] = ()) -> ApiError | TokenRefused:
+    return failure(status, body, what=WHAT, node="kaasshop", secrets=secrets)
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b"", None),
+        (b" \r\n", None),
+        (b"null", None),
+        (b'{"a": [1, "x", null]}', {"a": [1, "x", None]}),
+        (b"[]", []),
+        (b'"posted"', "posted"),
+        (b"3", 3),
+        ('{"a": "é"}'.encode(), {"a": "é"}),
+    ],
+)
+def test_any_json_is_decoded_and_an_empty_body_is_none(body: bytes, value: object):
+    assert decode(body, status=200, what=WHAT, node=None) == value
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (GATEWAY, "an HTML page"),
+        (b"\n <p>", "an HTML page"),
+        (b'{"php_version": "8.', "19 bytes that are no JSON"),
+        (b"posted", "6 bytes that are no JSON"),
+        (b"\xff\xfe\x00", "3 bytes that are no JSON"),
+        (b"[" * 100_000, "100000 bytes that are no JSON"),
+        (b"1" * 5000, "5000 bytes that are no JSON"),
+    ],
+)
+def test_a_body_that_is_no_json_is_a_bad_answer_and_is_not_shown(body: bytes, kind: str):
+    with pytest.raises(BadAnswer) as caught:
+        decode(body, status=200, what=WHAT, node="kaasshop")
+    assert str(caught.value) == f"GET /v2/app/kaasshop/ answered 200 with {kind}"
+    assert caught.value.hint == "A proxy or a gateway may stand between you and the API; see `hnctl config list`"
+    assert (caught.value.status, caught.value.node) == (200, "kaasshop")
+
+
+@given(st.binary())
+def test_decoding_any_bytes_raises_nothing_but_a_bad_answer(body: bytes):
+    try:
+        decode(body, status=200, what=WHAT, node=None)
+    except BadAnswer:
+        return
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (b"", {}),
+        (b'{"rabbitmq_enabled": ["not on this plan"]}', {"rabbitmq_enabled": ("not on this plan",)}),
+        (b'{"non_field_errors": ["one", "two"]}', {"": ("one", "two")}),
+        (b'{"detail": "Not found."}', {"": ("Not found.",)}),
+        (b'{"errors": ["one"], "detail": "two"}', {"": ("one", "two")}),
+        (
+            b'["Brancher app x-eph1 is gone"]',
+            {"": ("Brancher app x-eph1 is gone",)},
+        ),
+        (b'"a bare text"', {"": ("a bare text",)}),
+        (b"no JSON at all", {"": ("no JSON at all",)}),
+        (b'{"php_version": ["8.', {"": ('{"php_version": ["8.',)}),
+        (b"null", {"": ()}),
+        (b"[]", {"": ()}),
+        (b"{}", {}),
+        (b"3", {"": ("3",)}),
+        (b'{"a": {"b": ["c"]}}', {"a": ('{"b": ["c"]}',)}),
+        (b'{"a": [["x"], [null, "y"]], "b": true}', {"a": ("x", "y"), "b": ("true",)}),
+        (GATEWAY, {"": ("an HTML page, 502 Bad Gateway",)}),
+        (b"<html></html>", {"": ("an HTML page",)}),
+        (b"\xff\xfe", {"": ("\ufffd\ufffd",)}),
+    ],
+)
+def test_the_servers_messages_are_found_in_any_shape_of_body(body: bytes, fields: dict[str, tuple[str, ...]]):
+    assert messages(body) == fields
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+@example(b'"\\ud800"')
+@example(b"\xef\xbb\xbf{}")
+@example(b"[" * 100_000)
+def test_messages_are_texts_whatever_the_bytes(body: bytes):
+    for name, texts in messages(body).items():
+        assert isinstance(name, str)
+        assert all(isinstance(text, str) for text in texts)
+
+
+@pytest.mark.parametrize("depth", [10, 100, 300, 600, 900, 960])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_messages_survive_any_depth(depth: int, opening: bytes, closing: bytes):
+    assert messages(opening * depth + b'"x"' + closing * depth)
+
+
+@given(st.integers(300, 599), st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+@example(400, b'{"php_version": ["\\ud83d"]}')
+def test_every_failing_answer_becomes_one_printable_line_of_bounded_length(status: int, body: bytes):
+    error = made(status, body)
+    assert isinstance(error, ApiError | TokenRefused)
+    text = str(error)
+    text.encode()
+    assert all(letter.isprintable() or letter not in "\n\r\x1b\x00\x08\x7f\x9b" for letter in text)
+
+
+STATUSES = [
+    (
+        401,
+        b'{"detail": "Invalid token."}',
+        TokenRefused,
+        "the API refused the token (401): Invalid token.",
+        "Take the token from /etc/hypernode/hypernode_api_token on the node itself",
+    ),
+    (
+        400,
+        b'{"rabbitmq_enabled": ["not on this plan"], "detail": "x"}',
+        Rejected,
+        "the API refused it (400): rabbitmq_enabled: not on this plan; x",
+        None,
+    ),
+    (
+        403,
+        b'{"detail": "You do not have permission."}',
+        Forbidden,
+        "the token may not do this (403): You do not have permission.",
+        "A token belongs to one node: is this the token of that node?",
+    ),
+    (
+        404,
+        b'{"detail": "Not found."}',
+        NotFound,
+        "GET /v2/app/kaasshop/ was not found (404): Not found.",
+        "Either there is no such node, or the token belongs to another one",
+    ),
+    (429, b"", TryLater, "GET /v2/app/kaasshop/ answered 429", "Try again later"),
+    (
+        502,
+        GATEWAY,
+        TryLater,
+        "GET /v2/app/kaasshop/ answered 502: an HTML page, 502 Bad Gateway",
+        "Try again later",
+    ),
+    (503, b"", TryLater, "GET /v2/app/kaasshop/ answered 503", "Try again later"),
+    (504, b"", TryLater, "GET /v2/app/kaasshop/ answered 504", "Try again later"),
+    (500, b'{"non_field_errors": ["oops"]}', ApiError, "GET /v2/app/kaasshop/ answered 500: oops", None),
+    (418, b"", ApiError, "GET /v2/app/kaasshop/ answered 418", None),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "kind", "text", "hint"), STATUSES)
+def test_each_status_is_an_error_of_its_own_with_the_servers_words(
+    status: int, body: bytes, kind: type[HypernodeError], text: str, hint: str | None
+):
+    error = made(status, body)
+    assert type(error) is kind
+    assert error.message == text
+    assert (error.hint, error.node) == (hint, "kaasshop")
+    if isinstance(error, ApiError):
+        assert error.status == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [SWITCHED_OFF, b'{"detail": "API Token Usage is disabled"}', b'["set allow_api_token_usage first"]'],
+)
+def test_a_403_of_the_switched_off_account_says_where_to_switch_it_on(body: bytes):
+    error = made(403, body)
+    assert type(error) is ApiUseSwitchedOff
+    assert isinstance(error, Forbidden)
+    assert error.hint == "An owner or admin turns it on in the control panel: Configuration, Settings, API token usage"
+
+
+def test_the_switched_off_account_is_told_with_the_servers_words():
+    assert made(403, SWITCHED_OFF).message == (
+        "use of the API token is switched off for this (403): "
+        "Due to the financial nature of this command API token usage has to be enabled."
+    )
+    assert type(made(400, SWITCHED_OFF)) is Rejected
+
+
+def test_the_fields_of_a_refusal_are_kept():
+    error = made(400, b'{"php_version": ["no"], "detail": "x", "errors": ["y"]}')
+    assert isinstance(error, Rejected)
+    assert error.fields == {"php_version": ("no",), "": ("x", "y")}
+
+
+def test_the_servers_words_are_cut_and_cannot_move_the_cursor():
+    error = made(400, json.dumps({"detail": "a\nb\x1b[2J\r\x07" + "x" * 10_000}).encode())
+    assert error.message == "the API refused it (400): a b [2J  " + "x" * (500 - len("a b [2J  ")) + "..."
+    assert isinstance(error, Rejected)
+    assert len(error.fields[""][0]) == 503
+
+
+CANARY = 'canary/5e"3f\\0bé😀'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        CANARY,
+        json.dumps({"new_relic_secret": [f"{CANARY} is wrong"]}),
+        json.dumps({CANARY: ["is wrong"]}),
+        json.dumps({"new_relic_secret": {"value": CANARY}}),
+        json.dumps({"a": {CANARY: 1}}),
+        json.dumps([CANARY]),
+        json.dumps(CANARY),
+        json.dumps(CANARY, ensure_ascii=False),
+        json.dumps({"detail": CANARY}).replace("/", "\\/"),
+        json.dumps({"detail": CANARY})[:-2],
+        json.dumps({"detail": CANARY}).replace("/", "\\/")[:-2],
+        f"<html><title>{CANARY}</title></html>",
+        f"<html><title>{'x' * 190} {CANARY}</title></html>",
+        json.dumps({"detail": "x" * 490 + CANARY}),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 401, 503])
+def test_a_secret_that_the_server_echoes_is_in_no_part_of_the_error(status: int, body: str):
+    error = made(status, body.encode(), secrets=(Secret("token"), Secret(CANARY)))
+    shown = [str(error), repr(error), error.message, str(error.args)]
+    if isinstance(error, ApiError):
+        shown += [*error.fields, *(text for texts in error.fields.values() for text in texts)]
+    for text in shown:
+        for spelled in (CANARY, json.dumps(CANARY)[1:-1], json.dumps(CANARY).replace("/", "\\/")[1:-1], "canary"):
+            assert spelled not in text, text
