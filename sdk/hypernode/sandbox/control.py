@@ -1,0 +1,85 @@
+"""The control path ``/_sandbox/``: no part of the API, without tokens, never delayed and never faulted.
+
+GET, DELETE /_sandbox/log                    every API request in order
+GET, PUT    /_sandbox/faults                 {"reset": 0.2, "hang": ["kaasshop"], "any": "20%"}, all at once
+GET         /_sandbox/nodes                  names and tokens
+PUT         /_sandbox/nodes/NODE/settings    change values behind the client's back, at once and without a flow
+POST        /_sandbox/nodes/NODE/flows       {"name": "xgrade_app", "seconds": 2, "ending": "success"}
+PUT         /_sandbox/links                  {"location_base": ..., "next_base": ..., "redirect_to": ...}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route, Router
+
+from hypernode.errors import InputError
+from hypernode.sandbox.faults import show_rules
+from hypernode.sandbox.stage import Stage
+
+PREFIX = "/_sandbox/"
+_ENDINGS = ("success", "reverted")
+
+
+def make_control(stage: Stage) -> Router:
+    """Return the control path of `stage`."""
+
+    async def log(request: Request) -> JSONResponse:
+        if request.method == "DELETE":
+            stage.log.entries.clear()
+        return JSONResponse([entry.as_json() for entry in stage.log.in_order()])
+
+    async def faults(request: Request) -> JSONResponse:
+        if request.method == "PUT":
+            return await _with_body(request, stage.set_faults)
+        return JSONResponse(show_rules(stage.draws.rules))
+
+    async def links(request: Request) -> JSONResponse:
+        return await _with_body(request, stage.set_links)
+
+    async def nodes(request: Request) -> JSONResponse:
+        return JSONResponse({node.name: node.token for node in stage.world.nodes.values()})
+
+    async def settings(request: Request) -> JSONResponse:
+        def change(given: Mapping[str, object]) -> None:
+            stage.world.set(stage.world.find(request.path_params["node"]), given)
+
+        return await _with_body(request, change)
+
+    async def flows(request: Request) -> JSONResponse:
+        def start(given: Mapping[str, object]) -> dict[str, object]:
+            node = stage.world.find(request.path_params["node"])
+            name, seconds, ending = given.get("name"), given.get("seconds"), given.get("ending", "success")
+            if not isinstance(name, str) or not isinstance(seconds, int | float) or ending not in _ENDINGS:
+                raise InputError('write {"name": TEXT, "seconds": NUMBER, "ending": "success" or "reverted"}')
+            job = stage.world.start_flow(
+                node, name, max(seconds, 0.001), "success" if ending == "success" else "reverted"
+            )
+            return {"tracker": job.tracker}
+
+        return await _with_body(request, start)
+
+    return Router(
+        [
+            Route(PREFIX + "log", log, methods=["GET", "DELETE"]),
+            Route(PREFIX + "faults", faults, methods=["GET", "PUT"]),
+            Route(PREFIX + "links", links, methods=["PUT"]),
+            Route(PREFIX + "nodes", nodes),
+            Route(PREFIX + "nodes/{node}/settings", settings, methods=["PUT"]),
+            Route(PREFIX + "nodes/{node}/flows", flows, methods=["POST"]),
+        ]
+    )
+
+
+async def _with_body(request: Request, act: Callable[[Mapping[str, object]], dict[str, object] | None]) -> JSONResponse:
+    """Call `act` with the request's JSON object; what it refuses is a 400."""
+    try:
+        given = await request.json()
+        if not isinstance(given, dict):
+            raise InputError("the body is no JSON object")
+        return JSONResponse(act(given) or {})
+    except (InputError, ValueError) as exc:
+        return JSONResponse({"error": str(exc)}, 400)

@@ -1,0 +1,144 @@
+"""All nodes, and what requests do to them. Pure: the clock is an argument, nothing here knows HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hypernode.catalogue import Catalogue, Value
+from hypernode.errors import InvalidNode, InvalidValue
+from hypernode.sandbox.bodies import check_type
+from hypernode.sandbox.faults import Fault
+from hypernode.sandbox.flows import Ending, Flow, Job, make_other, make_update
+from hypernode.sandbox.names import make_names
+from hypernode.sandbox.nodes import Node, make_node
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What became of a write."""
+
+    job: Job | None
+    """None: every value was already there."""
+    overlap: bool
+    """Whether another job of the node was not over yet."""
+
+
+class World:
+    """The nodes of a sandbox.
+
+    Attributes:
+        clock: Seconds, only ever rising.
+        epoch: The Unix time at which `clock` was 0.
+        nodes: By name, in the order in which they were made.
+        by_token: The same nodes by token.
+    """
+
+    def __init__(
+        self,
+        nodes: int,
+        *,
+        seed: int = 7,
+        flow_time: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.seed = seed
+        self.flow_time = max(flow_time, 0.001)
+        self.clock = clock
+        now = clock()
+        self.epoch = wall_clock() - now
+        self._born = now
+        names = make_names(nodes, seed)
+        self.nodes = {name: make_node(name, index, seed=seed, now=now) for index, name in enumerate(names)}
+        self.by_token = {node.token: node for node in self.nodes.values()}
+
+    def find(self, name: str) -> Node:
+        """Return the node called `name`.
+
+        Raises:
+            InvalidNode: There is none.
+        """
+        if name not in self.nodes:
+            raise InvalidNode(f"the sandbox has no node {name!r}")
+        return self.nodes[name]
+
+    def age(self) -> float:
+        """Return the seconds since this world began, to the microsecond."""
+        return round(self.clock() - self._born, 6)
+
+    def settle(self, node: Node) -> float:
+        """Bring `node` up to date and return the time: the values of every job that is over are now its own."""
+        now = self.clock()
+        while node.pending and node.pending[0].ends_at <= now:
+            job = node.pending.pop(0)
+            if job.succeeds and job.settings:
+                node.set(job.settings)
+        return now
+
+    def write(self, node: Node, settings: Mapping[str, Value | None], fault: Fault | None = None) -> Posted:
+        """Post a change of settings that is known to be valid.
+
+        A value counts as already there when a read would show it, whatever jobs are on their way. A job waits for
+        those before it.
+        """
+        now = self.settle(node)
+        overlap = bool(node.pending)
+        if all(node.settings[name] == value for name, value in settings.items()):
+            return Posted(None, overlap)
+        job = make_update(
+            self._key(node),
+            settings,
+            now=now,
+            free_at=max([now, *(job.ends_at for job in node.pending)]),
+            flow_time=self.flow_time,
+            flows=node.flows_per_update,
+            ending="reverted" if fault is Fault.REVERT else "success",
+            odd=fault is Fault.UNKNOWN_STATE,
+        )
+        self._add(node, job)
+        return Posted(job, overlap)
+
+    def set(self, node: Node, values: Mapping[str, object]) -> None:
+        """Give `node` these values at once and without a flow, even those that no PATCH can change.
+
+        Only the type of a value is checked: the real API may know values that we do not.
+
+        Raises:
+            UnknownSetting: There is no such setting; nothing was changed.
+            InvalidValue: A value is of the wrong type; nothing was changed.
+        """
+        self.settle(node)
+        catalogue = Catalogue.bundled()
+        settings: dict[str, Value | None] = {}
+        for name, value in values.items():
+            try:
+                settings[name] = check_type(catalogue.find(name), value)
+            except ValueError as exc:
+                raise InvalidValue(f"{name}: {exc}", node=node.name) from None
+        node.set(settings)
+
+    def start_flow(self, node: Node, name: str, seconds: float, ending: Ending = "success") -> Job:
+        """Start a flow that nobody asked for over the API, such as ``xgrade_app``."""
+        job = make_other(self._key(node), name, now=self.settle(node), seconds=seconds, ending=ending)
+        self._add(node, job)
+        return job
+
+    def visible_flows(self, node: Node) -> list[Flow] | None:
+        """Return the flows that a read shows, newest first; None while the node has no logbook."""
+        now = self.settle(node)
+        return [flow for flow in reversed(node.flows) if flow.visible_at <= now] or None
+
+    def show(self, flow: Flow, node: Node) -> dict[str, object]:
+        """Return `flow` as the API shows it now."""
+        return flow.as_json(self.clock(), node.name, self.epoch)
+
+    def _key(self, node: Node) -> str:
+        # By node, so that its uuids do not depend on what other nodes do meanwhile.
+        return f"{self.seed}:{node.name}:{len(node.flows)}"
+
+    def _add(self, node: Node, job: Job) -> None:
+        node.flows.extend(job.flows)
+        node.pending.append(job)
+        node.pending.sort(key=lambda pending: pending.ends_at)

@@ -1,0 +1,89 @@
+"""A running sandbox and an ordinary client of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import requests
+
+from hypernode.sandbox.server import Sandbox
+
+FLOW_TIME = 0.2
+
+
+class Client:
+    """Asks the sandbox about one node, as anybody with `requests` would."""
+
+    def __init__(self, box: Sandbox, node: str) -> None:
+        self.box, self.node = box, node
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Token {box.tokens[node]}"
+
+    def get(self, path: str, **kwargs: Any) -> requests.Response:
+        return self.session.get(self.box.url + path, timeout=5, **kwargs)
+
+    def app(self, **kwargs: Any) -> requests.Response:
+        return self.get(f"/v2/app/{self.node}/", **kwargs)
+
+    def patch(self, **settings: Any) -> requests.Response:
+        return self.session.patch(f"{self.box.url}/v2/app/{self.node}/", json=settings, timeout=5)
+
+    def flows(self, **query: Any) -> requests.Response:
+        return self.get(f"/logbook/v1/logbooks/{self.node}/flows/", params=query)
+
+    def states(self, accepted: requests.Response) -> list[str | None]:
+        """Return the states of the flows of a PATCH's job, newest first."""
+        return [flow["state"] for flow in self.flows(tracker_uuid=tracker(accepted)).json()["results"]]
+
+    def wait(self, accepted: requests.Response) -> list[str | None]:
+        """Return the states of the job's flows once all of them are over."""
+        return until(lambda: self.states(accepted), lambda states: all(s in OVER for s in states) and states != [])
+
+
+OVER = ("success", "reverted")
+
+
+def tracker(accepted: requests.Response) -> str:
+    return accepted.headers["Location"].rstrip("/").rpartition("/")[2]
+
+
+def until(ask: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
+    """Ask until the answer will do; a 404 on the way has no results yet."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            if done(answer := ask()):
+                return answer
+        except KeyError:
+            pass
+        time.sleep(0.005)
+    raise AssertionError("it did not happen within 5 seconds")
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(nodes=12, flow_time=FLOW_TIME) as box:
+        yield box
+
+
+@pytest.fixture
+def client(box: Sandbox) -> Iterator[Callable[[str], Client]]:
+    """Make clients by the name of their node."""
+    with ExitStack() as stack:
+
+        def make(node: str) -> Client:
+            client = Client(box, node)
+            stack.enter_context(client.session)
+            return client
+
+        yield make
+
+
+@pytest.fixture
+def shop(client: Callable[[str], Client]) -> Client:
+    """The client of a node without a logbook whose updates take one flow."""
+    return client("kaasshop")
