@@ -1,0 +1,118 @@
+"""From wishes to a plan: secrets are fetched, nodes are read side by side, and what differs is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from hypernode.catalogue import Catalogue
+from hypernode.errors import CredentialsError, FileError, HypernodeError, Problem, SecretUnavailable
+from hypernode.fleet.plan import Plan, Values, make_plan
+from hypernode.fleet.spec import NO_LIMITS, Fleet, Limits, Wish
+from hypernode.fleet.stores import Reader, read_nodes
+from hypernode.fleet.where import Test, facts_of
+from hypernode.secrets import Reference, Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What is wished for some nodes, with everything that a plan needs to know of it."""
+
+    values: Mapping[str, Values]
+    """Node to wished settings, typed; secrets as `Secret`. Nodes with the same wishes share one mapping."""
+    references: Mapping[Secret, str]
+    """Where each secret is kept."""
+    fleet_size: int
+    groups: Mapping[str, Sequence[str]]
+    limits: Limits = NO_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What came of comparing: a plan for the nodes that could be read, and why the others could not."""
+
+    plan: Plan
+    failures: Mapping[str, HypernodeError]
+
+
+def desired_of(fleet: Fleet, nodes: Iterable[str], resolve: Callable[[Reference], Secret]) -> Desired:
+    """Return what `fleet` wishes for `nodes`, its secrets fetched, each once.
+
+    Raises:
+        FileError: References lead nowhere; all of them, with their places.
+    """
+    problems: dict[Problem, None] = {}
+    secrets: dict[Reference, Secret | None] = {}
+    shared: dict[int, dict[str, Any]] = {}
+
+    def value_of(name: str, wish: Wish) -> Any:
+        reference = wish.value
+        if not isinstance(reference, Reference):
+            return reference
+        if reference not in secrets:
+            try:
+                secrets[reference] = resolve(reference)
+            except (SecretUnavailable, CredentialsError) as exc:
+                secrets[reference] = None
+                problems[Problem(wish.line, wish.column, f"{name}: {exc.message}", exc.hint)] = None
+        return secrets[reference]
+
+    values: dict[str, Values] = {}
+    layers = {node: fleet.resolve(node) for node in nodes}
+    for node, layer in layers.items():
+        if id(layer) not in shared:
+            shared[id(layer)] = {name: value_of(name, wish) for name, wish in layer.items()}
+        values[node] = shared[id(layer)]
+    if problems:
+        raise FileError(fleet.path, sorted(problems))
+    return Desired(
+        values,
+        {secret: str(reference) for reference, secret in secrets.items() if secret is not None},
+        len(fleet.nodes),
+        {group: fleet.members(group) for group in fleet.groups} if len(fleet.groups) else {},
+        fleet.limits,
+    )
+
+
+def compare(
+    desired: Desired,
+    reader: Reader,
+    catalogue: Catalogue,
+    executor: Executor,
+    *,
+    where: Test | None = None,
+    on_node: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Read the nodes of `desired` and plan what has to change on them.
+
+    Args:
+        desired: What is wished.
+        reader: The way to the nodes; it cannot write.
+        catalogue: Types the values.
+        executor: Runs the reads.
+        where: Nodes whose facts fail this test are left out.
+        on_node: Told each node that was read.
+    """
+    members: dict[str, list[str]] = {}
+    for group, nodes in desired.groups.items() if where else ():
+        for node in nodes:
+            members.setdefault(node, []).append(group)
+
+    def keep(node: str, detail: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        if where is not None and not where(facts_of(detail, node, members.get(node, []))):
+            return None
+        return {name: detail[name] for name in desired.values[node] if name in detail}
+
+    current, failures = read_nodes(reader, desired.values, executor, keep=keep, on_node=on_node)
+    plan = make_plan(
+        current,
+        desired.values,
+        catalogue,
+        references=desired.references,
+        fleet_size=desired.fleet_size,
+        limits=desired.limits,
+        groups=desired.groups,
+    )
+    return Comparison(plan, failures)

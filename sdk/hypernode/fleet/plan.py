@@ -1,0 +1,278 @@
+"""The plan: what has to change so that nodes have what is wished, and whether that is safe. Pure.
+
+A plan is sorted, keeps both sides of every change, and holds no secret: a secret change knows its reference and
+whether the node has anything set. Its checksum is the same wherever and whenever the same changes are planned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from hypernode.catalogue import Catalogue, Risk, SettingValue, as_text
+from hypernode.errors import InputError, UnsafePlan
+from hypernode.fleet.spec import NO_LIMITS, Limits, Share
+from hypernode.secrets import Secret
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting of one node that is not as wished."""
+
+    node: str
+    setting: str
+    current: SettingValue
+    """None: not set. A secret one is a `Secret` or None."""
+    desired: SettingValue
+    reference: str | None = None
+    """For a secret: where its value is kept. It stands for the value wherever the plan is shown or stored."""
+    risk: Risk = field(default=Risk(), compare=False, repr=False)
+
+    @property
+    def secret(self) -> bool:
+        """Whether the values must not be shown."""
+        return self.reference is not None or isinstance(self.current, Secret) or isinstance(self.desired, Secret)
+
+    @property
+    def hazards(self) -> tuple[str, ...]:
+        """What this change can do that needs a confirmation of its own."""
+        return self.risk.hazards(self.desired)
+
+    def moved_to(self, now: SettingValue) -> bool:
+        """Tell whether `now` is another value than the one this change was planned on."""
+        if isinstance(self.current, Secret) and not self.current:
+            return now is None  # from a plan file, which kept only that something was set
+        return now != self.current
+
+    @property
+    def before(self) -> str:
+        """The current side as it may be shown."""
+        if self.current is None:
+            return "not set"
+        return "(secret)" if self.secret else as_text(self.current)
+
+    @property
+    def after(self) -> str:
+        """The desired side as it may be shown."""
+        if self.desired is None and self.reference is None:
+            return "not set"
+        return f"(secret {self.reference or 'given'})" if self.secret else as_text(self.desired)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that has to change, and what is needed to judge it."""
+
+    changes: tuple[Change, ...]
+    """Sorted by node, then setting."""
+    compared: tuple[str, ...]
+    """The nodes that were read and compared, sorted."""
+    fleet_size: int
+    """The nodes that percentages are taken of."""
+    limits: Limits = NO_LIMITS
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Group to those of its nodes that change; confirmations for groups count by it."""
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that change, sorted."""
+        return tuple(dict.fromkeys(change.node for change in self.changes))
+
+    def by_node(self) -> dict[str, tuple[Change, ...]]:
+        """Return the changes of each node that changes, sorted."""
+        nodes: dict[str, list[Change]] = {}
+        for change in self.changes:
+            nodes.setdefault(change.node, []).append(change)
+        return {node: tuple(changes) for node, changes in nodes.items()}
+
+    def without(self, nodes: Collection[str]) -> Plan:
+        """Return this plan with some nodes left out."""
+        if not nodes:
+            return self
+        left = {group: tuple(n for n in members if n not in nodes) for group, members in self.groups.items()}
+        return replace(
+            self,
+            changes=tuple(change for change in self.changes if change.node not in nodes),
+            compared=tuple(node for node in self.compared if node not in nodes),
+            groups=left,
+        )
+
+    @property
+    def hazardous(self) -> tuple[Change, ...]:
+        """The changes that need a confirmation of their own."""
+        return tuple(change for change in self.changes if change.hazards)
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over the changes, as hexadecimal text; secrets count by their reference."""
+        facts = [
+            (c.node, c.setting, c.before if c.secret else c.current, c.after if c.secret else c.desired)
+            for c in self.changes
+        ]
+        return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
+
+    def raise_if_unsafe(self, confirmations: Sequence[Confirmation] = (), *, force: bool = False) -> None:
+        """Refuse the plan when a condition of DESIGN 6 does not hold; each stands alone, and all are told.
+
+        Args:
+            confirmations: What was confirmed.
+            force: Whether the plan may go beyond its limits. It confirms nothing.
+
+        Raises:
+            UnsafePlan: With every reason and what would allow it.
+        """
+        reasons = [] if force else list(self._beyond_limits())
+        reasons += self._miscounted(confirmations)
+        reasons += self._unconfirmed(confirmations)
+        if reasons:
+            raise UnsafePlan(reasons)
+
+    def _beyond_limits(self) -> Iterable[tuple[str, str]]:
+        nodes, changes = len(self.nodes), len(self.changes)
+        most = self.limits.max_nodes
+        if most is not None and nodes > share_of(most, self.fleet_size):
+            yield f"it changes {nodes} of {self.fleet_size} nodes; limits.max_nodes is {most}", "--force allows it"
+        if self.limits.max_changes is not None and changes > self.limits.max_changes:
+            yield f"it holds {changes} changes; limits.max_changes is {self.limits.max_changes}", "--force allows it"
+
+    def _miscounted(self, confirmations: Sequence[Confirmation]) -> Iterable[tuple[str, str]]:
+        for one in confirmations:
+            if one.count is None or not self.changes:
+                continue
+            hits = sum(one.covers(change, self.groups) for change in self.hazardous)
+            if hits != one.count:
+                yield f"--confirm {one} hits {hits} node{'s' * (hits != 1)}", f"--confirm {one.with_count(hits)}"
+
+    def _unconfirmed(self, confirmations: Sequence[Confirmation]) -> Iterable[tuple[str, str]]:
+        open_changes = [
+            change for change in self.hazardous if not any(one.covers(change, self.groups) for one in confirmations)
+        ]
+        settings = sorted({change.setting for change in open_changes})
+        for setting in settings:
+            changes = [change for change in open_changes if change.setting == setting]
+            first = changes[0]
+            why = " ".join(hazard.text for name in first.hazards if (hazard := getattr(first.risk, name)) is not None)
+            words = ", ".join(name.replace("_", " ") for name in first.hazards)
+            if len(changes) == 1:
+                yield (
+                    f"{first.node}: {setting} {first.before} -> {first.after} {_verb(words)}: {why}",
+                    (f"--confirm {first.node}:{setting} allows it"),
+                )
+            else:
+                total = sum(change.setting == setting for change in self.hazardous)
+                yield (
+                    f"{setting} on {len(changes)} nodes {_verb(words)}: {why}",
+                    (f"--confirm all:{setting}={total} allows it"),
+                )
+
+
+def _verb(words: str) -> str:
+    return words.replace("irreversible", "is irreversible").replace("locks out", "may lock people out")
+
+
+def share_of(share: Share, total: int) -> int | Fraction:
+    """Return how many nodes `share` is, exactly: 30% of 5 is one and a half, so one node is within it and two not."""
+    return Fraction(share.number * total, 100) if share.percent else share.number
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """An explicit yes to the hazards of one setting: ``NODE:SETTING`` or ``GROUP:SETTING=COUNT`` (DESIGN 4)."""
+
+    place: str
+    """A node; with `count`, a group or ``all``."""
+    setting: str
+    count: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.place}:{self.setting}" + ("" if self.count is None else f"={self.count}")
+
+    def with_count(self, count: int) -> str:
+        """Return the confirmation that would hit `count` nodes."""
+        return f"{self.place}:{self.setting}={count}"
+
+    def covers(self, change: Change, groups: Mapping[str, tuple[str, ...]]) -> bool:
+        """Tell whether this is a yes to `change`."""
+        if change.setting != self.setting:
+            return False
+        if self.count is None:
+            return change.node == self.place
+        return self.place == "all" or change.node in groups.get(self.place, ())
+
+
+_CONFIRMATION = re.compile(r"([A-Za-z0-9_-]+):([a-z][a-z0-9_]*)(?:=([0-9]{1,9}))?")
+
+
+def parse_confirmation(text: str) -> Confirmation:
+    """Return the confirmation that `text` spells.
+
+    Raises:
+        InputError: It spells none, or names ``all`` without a count.
+    """
+    match = _CONFIRMATION.fullmatch(text)
+    if match is None or (match[1] == "all" and match[3] is None):
+        raise InputError(
+            f"{text!r} confirms nothing",
+            hint="Write NODE:SETTING, or GROUP:SETTING=COUNT or all:SETTING=COUNT for many nodes",
+        )
+    return Confirmation(match[1], match[2], int(match[3]) if match[3] else None)
+
+
+def make_plan(
+    current: Mapping[str, Values],
+    desired: Mapping[str, Values],
+    catalogue: Catalogue,
+    *,
+    references: Mapping[Secret, str] | None = None,
+    fleet_size: int | None = None,
+    limits: Limits = NO_LIMITS,
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> Plan:
+    """Compare what nodes have with what is wished for them.
+
+    Settings that `desired` does not name are left alone. Values are compared as the catalogue types them, so that a
+    node that answers 4 has the wished "4".
+
+    Args:
+        current: Node to its settings, as the API answers them.
+        desired: Node to wished settings, typed; secrets as `Secret`, None asks for null. Nodes without an entry in
+            `current` were not read, and are left out.
+        catalogue: The settings.
+        references: Where each `Secret` in `desired` is kept.
+        fleet_size: What percentages are taken of; None: the nodes in `desired`.
+        limits: Kept in the plan for its own verdict.
+        groups: Group to all its nodes, for confirmations.
+    """
+    changes: list[Change] = []
+    compared = sorted(desired.keys() & current.keys())
+    for node in compared:
+        wished, live = desired[node], current[node]
+        # Most nodes are as wished, and their answers equal the wishes to the letter: one comparison in C per node.
+        if wished.items() <= live.items():
+            continue
+        for name in sorted(wished):
+            value = wished[name]
+            setting = catalogue[name]
+            now = setting.typed(live.get(name))
+            if now != value:
+                reference = (references or {}).get(value, "given") if isinstance(value, Secret) else None
+                changes.append(Change(node, name, now, value, reference, setting.risk))
+    changing = {change.node for change in changes}
+    return Plan(
+        tuple(changes),
+        tuple(compared),
+        len(desired) if fleet_size is None else fleet_size,
+        limits,
+        {
+            group: members
+            for group, nodes in sorted((groups or {}).items())
+            if (members := tuple(sorted(changing.intersection(nodes))))
+        },
+    )

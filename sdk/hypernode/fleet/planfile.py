@@ -1,0 +1,119 @@
+"""A plan as a JSON document: what `plan -o json` writes and `apply plan.json` reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hypernode.catalogue import Catalogue, SettingValue
+from hypernode.errors import FileError, InputError, PlanIsStale, Problem
+from hypernode.fleet.plan import Change, Plan
+from hypernode.fleet.spec import Limits, Share, parse_share
+from hypernode.names import check_node
+from hypernode.secrets import Reference, Secret, parse_reference
+
+FORMAT_VERSION = 1
+KIND = "hnctl-plan"
+
+
+def dump(plan: Plan, *, api_url: str, unread: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return `plan` as a JSON document. It holds no secret.
+
+    Args:
+        plan: The plan.
+        api_url: The API that it was made against, and can be applied to.
+        unread: Nodes that could not be read, and why; they are told and not part of the plan.
+    """
+    return {
+        "format_version": FORMAT_VERSION,
+        "kind": KIND,
+        "api_url": api_url,
+        "checksum": plan.checksum,
+        "fleet_size": plan.fleet_size,
+        "compared": list(plan.compared),
+        "unread": [{"node": node, "reason": reason} for node, reason in (unread or {}).items()],
+        "limits": {
+            "max_nodes": str(plan.limits.max_nodes) if plan.limits.max_nodes is not None else None,
+            "max_changes": plan.limits.max_changes,
+        },
+        "groups": {group: list(nodes) for group, nodes in plan.groups.items()},
+        "changes": [
+            {
+                "node": change.node,
+                "setting": change.setting,
+                "current": change.before if change.secret and change.current is not None else change.current,
+                "desired": None if change.secret else change.desired,
+                "secret": change.secret,
+                "reference": change.reference,
+                "hazards": list(change.hazards),
+            }
+            for change in plan.changes
+        ],
+    }
+
+
+def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str, resolve: Callable[[Reference], Secret]) -> Plan:
+    """Return the plan that `raw` holds.
+
+    Args:
+        raw: The document.
+        catalogue: Types the values and gives the risk of each change.
+        path: For messages.
+        api_url: The API it is to be applied to.
+        resolve: Fetches the secrets that the plan refers to.
+
+    Raises:
+        FileError: It is no plan.
+        PlanIsStale: It was made for another API, or changed since it was made.
+    """
+    try:
+        document = json.loads(raw)
+        if document["kind"] != KIND or document["format_version"] != FORMAT_VERSION:
+            raise ValueError("it is not of this kind or version")
+        changes = tuple(_change(item, catalogue, resolve) for item in document["changes"])
+        limits = document["limits"]
+        plan = Plan(
+            tuple(sorted(changes, key=lambda change: (change.node, change.setting))),
+            tuple(check_node(node) for node in document["compared"]),
+            int(document["fleet_size"]),
+            Limits(_share(limits["max_nodes"]), limits["max_changes"]),
+            {str(group): tuple(nodes) for group, nodes in document["groups"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as exc:
+        what = f"no {exc.args[0]}" if isinstance(exc, KeyError) else str(exc)
+        hint = "Make one with: hnctl plan -o json > plan.json"
+        raise FileError(path, [Problem(1, 1, f"the file is not a plan that can be applied: {what}", hint)]) from None
+    if document.get("checksum") != plan.checksum:
+        raise PlanIsStale(
+            f"{path}: the changes are not those that the checksum was made of", hint="Make the plan again"
+        )
+    if document.get("api_url") != api_url:
+        raise PlanIsStale(
+            f"{path} was made against {document.get('api_url')}, not {api_url}",
+            hint="Make the plan again, or set HNCTL_API_URL to that address",
+        )
+    return plan
+
+
+def _change(item: Mapping[str, Any], catalogue: Catalogue, resolve: Callable[[Reference], Secret]) -> Change:
+    setting = catalogue.writable(item["setting"])
+    node = check_node(item["node"])
+    current, desired, reference = item["current"], item["desired"], item["reference"]
+    if bool(item["secret"]) is not setting.secret:
+        raise ValueError(f"{setting.name} is wrongly marked")
+    if not setting.secret:
+        wished = None if desired is None else setting.typed(desired)
+        return Change(node, setting.name, setting.typed(current), wished, None, setting.risk)
+    # Nobody kept what was set: an empty Secret stands for "something" (see Change.moved_to).
+    now: SettingValue = None if current is None else Secret("")
+    if reference is None:
+        return Change(node, setting.name, now, None, None, setting.risk)
+    parsed = parse_reference(reference)
+    if parsed is None:
+        raise ValueError(f"{setting.name} has a value that was typed in and not kept")
+    return Change(node, setting.name, now, resolve(parsed), reference, setting.risk)
+
+
+def _share(text: object) -> Share | None:
+    return None if text is None else parse_share(str(text))

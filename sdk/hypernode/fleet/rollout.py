@@ -1,0 +1,249 @@
+"""Carrying a plan out: each node is locked, read again, compared, written once, waited for and read back.
+
+It decides nothing but to stop. Every node of the plan gets exactly one outcome, whatever happens.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hypernode.api.flows import FIRST_INTERVAL
+from hypernode.catalogue import Catalogue
+from hypernode.errors import (
+    FlowFailed,
+    HypernodeError,
+    NodeIsBusy,
+    NotApplied,
+    OutcomeUnknown,
+    PlanIsStale,
+    SafetyError,
+)
+from hypernode.fleet.plan import Change, Plan
+from hypernode.fleet.spec import Share
+from hypernode.fleet.stores import Reader, Store, read_nodes
+
+if TYPE_CHECKING:
+    from hypernode.api.models import Flow
+
+State = Literal["done", "unchanged", "failed", "unknown", "not_attempted"]
+STATES: tuple[State, ...] = ("done", "unchanged", "failed", "unknown", "not_attempted")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one node."""
+
+    node: str
+    state: State
+    """``done``, ``unchanged`` (it was as wished already), ``failed``, ``unknown`` or ``not_attempted``."""
+    changes: tuple[Change, ...] = ()
+    """What was planned for it."""
+    error: HypernodeError | None = None
+    """Why it is neither done nor unchanged; None too when the run stopped before it."""
+    reason: str = ""
+    """For a node that was not attempted: why."""
+    flows: tuple[str, ...] = ()
+    """Uuids of the flows that did it."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a plan is carried out."""
+
+    parallel: int = 8
+    max_failures: Share | None = None
+    """Failed or unknown nodes after which no more are started; a percentage is of the plan's nodes, rounded up."""
+    timeout: float = 900.0
+    """Seconds that one node's change may take."""
+    interval: float = FIRST_INTERVAL
+    """Seconds until the first look at a running flow."""
+    ignore_running: bool = False
+    """Whether to change nodes while a flow of theirs is running."""
+
+
+def apply(
+    plan: Plan,
+    store: Store,
+    catalogue: Catalogue,
+    executor: Executor,
+    *,
+    options: Options,
+    lock_folder: Path,
+    stop: threading.Event,
+    failed_before: int = 0,
+    on_start: Callable[[str], None] | None = None,
+) -> Iterator[Outcome]:
+    """Carry out `plan`, which was shown and agreed to, and yield an outcome for each of its nodes as it is known.
+
+    Args:
+        plan: What to change.
+        store: The way to the nodes.
+        catalogue: Types the values that are read.
+        executor: Runs the nodes; at most `options.parallel` are under way.
+        options: See `Options`.
+        lock_folder: Where the locks are that keep two runs from one node; one folder per API host.
+        stop: Once it is set, no more nodes are started.
+        failed_before: Nodes that failed before this, when they were read; they count.
+        on_start: Told each node that is begun.
+    """
+    nodes = plan.by_node()
+    waiting = iter(nodes)
+    most = _failures_allowed(options.max_failures, len(nodes) + failed_before)
+    failures = failed_before
+    running: dict[Future[Outcome], str] = {}
+    reason = ""
+    while True:
+        while not reason and len(running) < options.parallel:
+            reason = _reason_to_stop(stop, failures, most)
+            node = None if reason else next(waiting, None)
+            if node is None:
+                break
+            if on_start is not None:
+                on_start(node)
+            task = executor.submit(bring, node, nodes[node], store, catalogue, options, lock_folder)
+            running[task] = node
+        if not running:
+            break
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for task in done:
+            del running[task]
+            outcome = task.result()
+            failures += outcome.state in ("failed", "unknown")
+            yield outcome
+    for node in waiting:
+        yield Outcome(node, "not_attempted", nodes[node], reason=reason)
+
+
+def _failures_allowed(share: Share | None, nodes: int) -> int | None:
+    if share is None:
+        return None
+    return max(1, ceil(share.number * nodes / 100)) if share.percent else share.number
+
+
+def _reason_to_stop(stop: threading.Event, failures: int, most: int | None) -> str:
+    if stop.is_set():
+        return "the run was interrupted"
+    if most is not None and failures >= most:
+        return f"the run was stopped: {failures} node{'s' * (failures != 1)} failed (--max-failures)"
+    return ""
+
+
+def bring(
+    node: str, changes: Sequence[Change], store: Store, catalogue: Catalogue, options: Options, lock_folder: Path
+) -> Outcome:
+    """Bring one node to what `changes` wish, and return what became of it. Raises nothing of ours."""
+    started = time.monotonic()
+    planned = tuple(changes)
+
+    def outcome(state: State, error: HypernodeError | None = None, flows: Sequence[Flow] = ()) -> Outcome:
+        if error is not None and error.node is None:
+            error.node = node
+        uuids = tuple(flow.uuid for flow in flows)
+        return Outcome(node, state, planned, error, flows=uuids, seconds=time.monotonic() - started)
+
+    try:
+        with _locked(node, lock_folder):
+            live = store.read(node)
+            left = open_changes(planned, live, catalogue)
+            if not left:
+                return outcome("unchanged")
+            if not options.ignore_running and (flow := store.blocking(node)) is not None:
+                raise NodeIsBusy(
+                    f"the flow {flow.name} is {flow.state or 'about to start'}; nothing was changed",
+                    hint="Wait for it (hnctl flows watch), or allow it with --ignore-running",
+                )
+            update = store.write(node, {change.setting: change.desired for change in left})
+            try:
+                flows = update.wait(options.timeout, interval=options.interval, on_look=None)
+            except (FlowFailed, NotApplied) as exc:
+                return outcome("failed", exc)
+            except HypernodeError as exc:
+                return outcome("unknown", exc)
+            return outcome("done", flows=flows)
+    except OutcomeUnknown as exc:
+        return outcome("unknown", exc)
+    except SafetyError as exc:
+        return outcome("not_attempted", exc)
+    except HypernodeError as exc:
+        return outcome("failed", exc)
+
+
+def open_changes(changes: Sequence[Change], live: Mapping[str, Any], catalogue: Catalogue) -> list[Change]:
+    """Return those of one node's changes that are still to be made.
+
+    Raises:
+        PlanIsStale: A value is neither what the plan saw nor what it wishes.
+    """
+    left = []
+    moved = []
+    for change in changes:
+        now = catalogue[change.setting].typed(live.get(change.setting))
+        if now == change.desired:
+            continue
+        if change.moved_to(now):
+            moved.append(Change(change.node, change.setting, now, change.desired, change.reference))
+        left.append(change)
+    if moved:
+        words = "; ".join(f"{change.setting} is now {change.before}" for change in moved)
+        raise PlanIsStale(
+            f"the node changed since the plan was made: {words}; nothing was changed on it",
+            hint="Look at it again with `hnctl diff`, and make a new plan",
+            node=changes[0].node,
+        )
+    return left
+
+
+def check_fresh(plan: Plan, reader: Reader, catalogue: Catalogue, executor: Executor) -> None:
+    """Read all nodes of a plan that was made earlier, and refuse it as a whole when one has moved.
+
+    Nodes that cannot be read are left to `apply`, which reads each again.
+
+    Raises:
+        PlanIsStale: Names every node that moved.
+    """
+    by_node = plan.by_node()
+    wanted = {change.setting for change in plan.changes}
+    live, _ = read_nodes(reader, by_node, executor, keep=lambda _, detail: {name: detail.get(name) for name in wanted})
+    moved = []
+    for node, now in live.items():
+        try:
+            open_changes(by_node[node], now, catalogue)
+        except PlanIsStale as exc:
+            moved.append(str(exc))
+    if moved:
+        raise PlanIsStale(
+            "the plan is stale; nothing was written:\n" + "\n".join(f"  - {text}" for text in moved),
+            hint="Make a new plan, or leave these nodes out with --exclude",
+        )
+
+
+@contextmanager
+def _locked(node: str, folder: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{node}.lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise NodeIsBusy(
+            "another hnctl on this machine is changing the node; nothing was changed", hint="Wait for it to end"
+        ) from None
+    except OSError as exc:
+        raise NodeIsBusy(
+            f"the lock {folder / node}.lock cannot be taken: {exc.strerror}; nothing was changed",
+            hint="Make that folder writable, or set XDG_STATE_HOME to another one",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,79 @@
+"""The JSON Schema of the fleet file, made from the same keys that `spec` reads and from the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypernode.catalogue import Catalogue, Setting, as_text
+from hypernode.fleet.spec import LAYER_KEYS, LIMIT_KEYS, NODE_KEYS, ROLLOUT_KEYS, TOP_KEYS, Key
+from hypernode.names import NODE_PATTERN
+from hypernode.secrets import KINDS
+
+_BOOLEAN_WORDS = "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy][Ee][Ss]|[Nn][Oo]|[Oo][Nn]|[Oo][Ff][Ff])$"
+
+
+def make_schema(catalogue: Catalogue) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of fleet files that use the settings of `catalogue`."""
+    settings = {name: _setting(setting) for name, setting in catalogue.items() if not setting.read_only}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "hnctl fleet file",
+        **_object(TOP_KEYS),
+        "required": ["version"],
+        "$defs": {
+            "layer": _or_null(_object(LAYER_KEYS)),
+            "node": _or_null(_object(NODE_KEYS)),
+            "groups": _or_null(_named("^(?!all$)[A-Za-z0-9_-]{1,64}$", "layer")),
+            "nodes": _or_null(_named(NODE_PATTERN, "node")),
+            "limits": _or_null(_object(LIMIT_KEYS)),
+            "rollout": _or_null(_object(ROLLOUT_KEYS)),
+            "settings": _or_null({"type": "object", "properties": settings, "additionalProperties": False}),
+        },
+    }
+
+
+def _object(keys: Mapping[str, Key]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {name: {"description": key.text, **key.schema} for name, key in keys.items()},
+        "additionalProperties": False,
+    }
+
+
+def _named(pattern: str, kind: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "patternProperties": {pattern: {"$ref": f"#/$defs/{kind}"}},
+        "additionalProperties": False,
+    }
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"oneOf": [{"type": "null"}, schema]}
+
+
+def _setting(setting: Setting) -> dict[str, Any]:
+    forms: list[dict[str, Any]] = [{"type": "null"}]
+    if setting.secret:
+        forms.append({"type": "string", "pattern": f"^({'|'.join(KINDS)}):\\S"})
+    elif setting.type == "boolean":
+        forms += [{"type": "boolean"}, {"type": "string", "pattern": _BOOLEAN_WORDS}]
+    elif setting.values is not None:
+        texts = [as_text(value) for value in setting.values]
+        # A schema sees an unquoted 8.3 as a number. One that a number cannot spell (8.10) has to be quoted for it.
+        forms.append({"enum": [*texts, *(number for text in texts if (number := _as_number(text)) is not None)]})
+    elif setting.type == "integer":
+        forms += [{"type": "integer"}, {"type": "string", "pattern": "^-?[0-9]{1,18}$"}]
+    else:
+        forms.append({"type": ["string", "number", "boolean"]})
+    described = {"description": setting.description} if setting.description else {}
+    return {**described, "anyOf": forms}
+
+
+def _as_number(text: str) -> int | float | None:
+    try:
+        number = float(text) if "." in text else int(text)
+    except ValueError:
+        return None
+    return number if str(number) == text else None

@@ -1,0 +1,129 @@
+"""Ways to a node's settings: a reader, which cannot write, and a store, which can.
+
+`Reader` and `Store` say what planning and rollout need of a way; `ApiReader` and `ApiStore` go through the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hypernode.api.apps import get_detail
+from hypernode.api.flows import Flows
+from hypernode.api.settings import Settings
+from hypernode.api.transport import Transport
+from hypernode.catalogue import Catalogue, SettingValue
+from hypernode.errors import HypernodeError
+from hypernode.secrets import Secret
+
+if TYPE_CHECKING:
+    from hypernode.api.models import Flow
+
+
+Keep = Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]
+
+
+class Pending(Protocol):
+    """A write that a store took."""
+
+    def wait(
+        self, timeout: float, *, interval: float, on_look: Callable[[Sequence[Flow]], None] | None
+    ) -> tuple[Flow, ...]:
+        """Wait for the end and read back; see `hypernode.api.settings.Update.wait`."""
+
+
+class Reader(Protocol):
+    """Reads nodes. It has no method that writes, so whoever is given one cannot change anything."""
+
+    def read(self, node: str) -> Mapping[str, Any]:
+        """Return all that is said of `node`, settings flat beside the rest, as decoded."""
+
+
+class Store(Reader, Protocol):
+    """Reads and writes nodes."""
+
+    def blocking(self, node: str) -> Flow | None:
+        """Return a flow under way during which `node` must not be changed, or None."""
+
+    def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
+        """Change settings of `node` with one write."""
+
+
+class ApiReader:
+    """Reads nodes through the API.
+
+    Args:
+        transport: Shared by all nodes and threads.
+        find_token: Returns a node's token or raises `NoToken`.
+    """
+
+    def __init__(self, transport: Transport, find_token: Callable[[str], Secret]) -> None:
+        self._transport = transport
+        self._find_token = find_token
+
+    def read(self, node: str) -> Mapping[str, Any]:
+        """Return the node's detail."""
+        return get_detail(self._transport, node, self._find_token(node))
+
+
+class ApiStore(ApiReader):
+    """Reads and writes nodes through the API."""
+
+    def __init__(self, transport: Transport, find_token: Callable[[str], Secret], catalogue: Catalogue) -> None:
+        super().__init__(transport, find_token)
+        self._catalogue = catalogue
+
+    def blocking(self, node: str) -> Flow | None:
+        """Return a flow under way during which `node` must not be changed, or None."""
+        return Flows(self._transport, node, self._find_token(node)).blocking()
+
+    def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
+        """Send one PATCH with all of `wished`."""
+        return Settings(self._transport, node, self._find_token(node), self._catalogue).set(wished)
+
+
+def read_nodes(
+    reader: Reader,
+    nodes: Iterable[str],
+    executor: Executor,
+    *,
+    keep: Keep,
+    on_node: Callable[[str], None] | None = None,
+) -> tuple[dict[str, Mapping[str, Any]], dict[str, HypernodeError]]:
+    """Read many nodes at once.
+
+    Args:
+        reader: The way to them.
+        nodes: Their names.
+        executor: Runs the reads; its workers are how many are read at once.
+        keep: Takes what is needed out of a node's answer, so that thousands of answers need not be kept; None
+            leaves the node out.
+        on_node: Told each node that was read or failed, as it happens.
+
+    Returns:
+        What was kept of each node, and the errors of those that could not be read; both in the order of `nodes`.
+    """
+    order = list(nodes)
+    current: dict[str, Mapping[str, Any]] = {}
+    failures: dict[str, HypernodeError] = {}
+    tasks = {executor.submit(_read_one, reader, node, keep): node for node in order}
+    try:
+        for task in as_completed(tasks):
+            node = tasks[task]
+            try:
+                kept = task.result()
+                if kept is not None:
+                    current[node] = kept
+            except HypernodeError as exc:
+                failures[node] = exc
+            if on_node is not None:
+                on_node(node)
+    finally:
+        for task in tasks:
+            task.cancel()
+    return {n: current[n] for n in order if n in current}, {n: failures[n] for n in order if n in failures}
+
+
+def _read_one(reader: Reader, node: str, keep: Keep) -> Mapping[str, Any] | None:
+    return keep(node, reader.read(node))

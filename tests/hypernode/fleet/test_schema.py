@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import CATALOGUE, OPEN, WRITABLE, texts
+
+from hypernode.catalogue import as_text
+from hypernode.errors import FileError
+from hypernode.fleet.schema import make_schema
+from hypernode.fleet.spec import parse
+
+SCHEMA = make_schema(CATALOGUE)
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+class Loader(yaml.SafeLoader):
+    """What an editor sees: YAML's own types, and nothing for our one tag."""
+
+
+Loader.add_constructor("!clear", lambda loader, node: None)
+# An editor's JSON has texts for keys and for days.
+for _kind in ("timestamp", "bool", "int", "float", "null"):
+    Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", getattr(yaml.SafeLoader, f"construct_yaml_{_kind}"))
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def as_data(text: str) -> Any:
+    """Return `text` as a JSON schema's user would load it."""
+    return json.loads(json.dumps(yaml.load(text, Loader)))  # noqa: S506  # a safe loader
+
+
+def schema_takes(text: str) -> bool:
+    return VALIDATOR.is_valid(as_data(text))
+
+
+def reader_takes(text: str) -> bool:
+    try:
+        parse(text.encode(), CATALOGUE)
+    except FileError:
+        return False
+    return True
+
+
+def with_setting(line: str) -> str:
+    return f"version: 1\nnodes: {{shop: {{settings: {{{line}}}}}}}"
+
+
+def test_it_is_a_valid_schema_of_2020_12():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert json.loads(json.dumps(SCHEMA)) == SCHEMA
+
+
+def test_it_lists_every_setting_that_can_be_written_and_no_other():
+    listed = next(form for form in SCHEMA["$defs"]["settings"]["oneOf"] if "properties" in form)["properties"]
+    assert set(listed) == {setting.name for setting in WRITABLE}
+    assert all(listed[setting.name]["description"] == setting.description for setting in WRITABLE)
+
+
+def test_it_knows_settings_of_the_live_catalogue():
+    live = CATALOGUE.overlay({"brand_new": ["a", "b"], "php_version": ["9.0"]})
+    validator = jsonschema.Draft202012Validator(make_schema(live))
+    assert validator.is_valid({"version": 1, "nodes": {"a": {"settings": {"brand_new": "a", "php_version": 9.0}}}})
+    assert not validator.is_valid({"version": 1, "nodes": {"a": {"settings": {"brand_new": "c"}}}})
+
+
+ACCEPTED = {
+    "least": "version: 1",
+    "empty parts": "version: 1\nnodes:\ngroups: ~\ndefaults: null\nrollout:\nlimits:",
+    "empty layers": "version: 1\nnodes: {a: , b: {}, c: {settings: }}\ngroups: {g: {settings: {}}}",
+    "no groups said": "version: 1\nnodes: {a: {groups: }, b: {groups: []}}",
+    "all keys": """\
+version: 1
+defaults: {settings: {modern_ssl_config_enabled: true}, via: api}
+groups:
+  magento: {settings: {php_version: 8.3, permissive_memory_management: false}}
+nodes:
+  kaasshop: {groups: [magento], settings: {permissive_memory_management: yes}, via: api}
+rollout: {max_failures: 10%}
+limits: {max_nodes: 30%, max_changes: 500}
+""",
+    "limits nobody set": "version: 1\nlimits: {max_nodes: , max_changes: ~}\nrollout: {max_failures: null}",
+    "numbers": "version: 1\nlimits: {max_nodes: 0, max_changes: 0}\nrollout: {max_failures: 1}",
+    "most": "version: 1\nlimits: {max_nodes: 100%}\nrollout: {max_failures: 100%}",
+    "quoted": "version: '1'\nlimits: {max_nodes: '3', max_changes: '7'}\nrollout: {max_failures: '1'}",
+    "brancher": "version: 1\nnodes: {shop-eph12ab: }",
+    "longest name": f"version: 1\nnodes: {{{'a' * 16}: }}",
+    "null lifts": with_setting("php_version: null, varnish_enabled: ~, new_relic_secret: "),
+    "clear": with_setting("php_version: !clear , new_relic_secret: !clear "),
+    "versions": with_setting("php_version: 8.0, opensearch_version: 2.12, mysql_version: '8.0', redis_version: 7.x"),
+    "numbers as versions": with_setting("nodejs_version: 22, mysql_ft_min_word_len: 4"),
+    "booleans": with_setting("varnish_enabled: yes, redis_persistent_instance: OFF, mailhog_enabled: 'tRuE'"),
+    "a quoted boolean": with_setting("varnish_enabled: 'on'"),
+    "integers": with_setting("autoscale_trigger_load_percentage: 70, mysql_long_query_time: 5"),
+    "quoted integers": with_setting("autoscale_trigger_load_percentage: '70', mysql_long_query_time: '5'"),
+    "texts": with_setting("override_sendmail_return_path: a@b.example"),
+    "texts that are none": with_setting("override_sendmail_return_path: 1.10, new_relic_app_name: yes"),
+    "a day": with_setting("new_relic_app_name: 2024-01-01"),
+    "an empty text": with_setting("new_relic_app_name: ''"),
+    "references": with_setting("new_relic_secret: keyring:a/b, tideways_api_key: 'cmd:pass show x'"),
+    "a reference with a space": with_setting("new_relic_secret: 'cmd: pass show x'"),
+    "shared": "version: 1\ndefaults: {settings: &s {php_version: 8.3}}\nnodes: {a: {settings: *s}}",
+}
+
+
+@pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_what_the_reader_accepts_the_schema_accepts(text):
+    assert reader_takes(text), "the case itself is wrong"
+    assert schema_takes(text)
+
+
+REFUSED = {
+    "no version": "nodes: {}",
+    "another version": "version: 2",
+    "no mapping": "- 1",
+    "unknown key": "version: 1\nnode: {}",
+    "unknown key of a layer": "version: 1\ndefaults: {setting: {}}",
+    "groups in defaults": "version: 1\ndefaults: {groups: []}",
+    "groups in a group": "version: 1\ngroups: {a: {groups: []}}",
+    "unknown key of a node": "version: 1\nnodes: {a: {php_version: 8.3}}",
+    "unknown key of limits": "version: 1\nlimits: {max_node: 1}",
+    "waves": "version: 1\nrollout: {waves: [1]}",
+    "a list of nodes": "version: 1\nnodes: [a]",
+    "a list of settings": "version: 1\nnodes: {a: {settings: [php_version]}}",
+    "a text for a layer": "version: 1\ndefaults: x",
+    "groups as text": "version: 1\ngroups: {a: }\nnodes: {b: {groups: a}}",
+    "a group twice": "version: 1\ngroups: {a: }\nnodes: {b: {groups: [a, a]}}",
+    "node name with a path": "version: 1\nnodes: {../x: }",
+    "node name in capitals": "version: 1\nnodes: {Shop: }",
+    "node name of 17 letters": f"version: 1\nnodes: {{{'a' * 17}: }}",
+    "group called all": "version: 1\ngroups: {all: }",
+    "group with a space": "version: 1\ngroups: {a b: }",
+    "via ssh": "version: 1\nnodes: {a: {via: ssh}}",
+    "via nothing": "version: 1\nnodes: {a: {via: }}",
+    "unknown setting": with_setting("php_versoin: 8.3"),
+    "read-only setting": with_setting("varnish_secret: env:X"),
+    "unknown version": with_setting("php_version: 9.9"),
+    "unknown word": with_setting("redis_eviction_policy: volatile-lur"),
+    "list as a value": with_setting("php_version: [8.3]"),
+    "mapping as a value": with_setting("php_version: {a: 1}"),
+    "list as a text": with_setting("override_sendmail_return_path: [a]"),
+    "number as a boolean": with_setting("varnish_enabled: 1"),
+    "word as a boolean": with_setting("varnish_enabled: enabled"),
+    "text as an integer": with_setting("autoscale_trigger_load_percentage: many"),
+    "fraction as an integer": with_setting("autoscale_trigger_load_percentage: 1.5"),
+    "boolean as an integer": with_setting("autoscale_trigger_load_percentage: true"),
+    "boolean as one of some integers": with_setting("mysql_long_query_time: true"),
+    "number out of some": with_setting("mysql_long_query_time: 7"),
+    "a number of 30 digits": with_setting(f"autoscale_trigger_load_percentage: {'9' * 30}"),
+    "literal secret": with_setting("new_relic_secret: hunter2"),
+    "literal secret with a colon": with_setting("new_relic_secret: a:b"),
+    "number as a secret": with_setting("new_relic_secret: 123456"),
+    "reference to nothing": with_setting("new_relic_secret: 'env:'"),
+    "reference where none belongs": with_setting("new_relic_app_name: env:NAME"),
+    "max_nodes below": "version: 1\nlimits: {max_nodes: -1}",
+    "max_nodes over 100%": "version: 1\nlimits: {max_nodes: 101%}",
+    "max_nodes of 999%": "version: 1\nlimits: {max_nodes: 999%}",
+    "max_nodes of a part": "version: 1\nlimits: {max_nodes: 1.5}",
+    "max_nodes as a boolean": "version: 1\nlimits: {max_nodes: true}",
+    "max_changes as a percentage": "version: 1\nlimits: {max_changes: 10%}",
+    "max_changes below": "version: 1\nlimits: {max_changes: -1}",
+    "max_changes of 12 digits": "version: 1\nlimits: {max_changes: 999999999999}",
+    "max_failures of 0": "version: 1\nrollout: {max_failures: 0}",
+    "max_failures of 0%": "version: 1\nrollout: {max_failures: 0%}",
+    "max_failures over 100%": "version: 1\nrollout: {max_failures: 200%}",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED.keys())
+def test_what_the_reader_refuses_by_its_form_the_schema_refuses(text):
+    assert not reader_takes(text), "the case itself is wrong"
+    assert not schema_takes(text)
+
+
+BEYOND = {
+    "a group that is not there": "version: 1\nnodes: {a: {groups: [b]}}",
+    "a secret that is not there": with_setting("new_relic_secret: env:HNCTL_TEST_UNSET"),
+    "a number that equals a version": with_setting("php_version: 8.30"),
+    "a whole number that equals a version": with_setting("php_version: 8"),
+    "a number in another base": "version: 1\nlimits: {max_changes: 0x10}",
+    "one as a fraction": "version: 1.0",
+}
+
+
+@pytest.mark.parametrize("text", BEYOND.values(), ids=BEYOND.keys())
+def test_the_schema_leaves_to_the_reader_what_data_cannot_tell(text):
+    # Data loses the source text, and a schema sees neither other keys nor the world: named here so that it is known.
+    assert schema_takes(text)
+    assert not reader_takes(text)
+
+
+_odd = st.sampled_from(["8.10", "8", "8.3", "x", "true", "OFF", "'yes'", "1", "0", "2.5", "-1", "''", "~", "[]", "{}"])
+_odder = st.sampled_from(["!clear ", "hunter2", "'env:'", "keyring:a/b", "'cmd: a b'", "4k", "7.x", "'8.0'", "22"])
+
+
+@st.composite
+def _lines(draw: st.DrawFn) -> list[tuple[str, str]]:
+    lines = []
+    for setting in draw(st.lists(st.sampled_from(WRITABLE), max_size=4, unique_by=lambda s: s.name)):
+        if setting.secret:
+            value = draw(_odd | _odder)
+        else:
+            fit = texts(setting).map(as_text).flatmap(lambda text: st.sampled_from([json.dumps(text), text or "''"]))
+            # A text with YAML's own signs has to be quoted.
+            value = draw(_odd | _odder | fit.filter(lambda text: ": " not in text or text.startswith('"')))
+        lines.append((setting.name, value))
+    return lines
+
+
+@st.composite
+def _documents(draw: st.DrawFn) -> str:
+    def layer(*more: str) -> str:
+        said = ", ".join(f"{name}: {value}" for name, value in draw(_lines()))
+        parts = [f"settings: {{{said}}}", *more]
+        return "{" + ", ".join(parts) + "}"
+
+    groups = draw(st.lists(st.sampled_from(["magento", "g_1", "a-b"]), unique=True, max_size=2))
+    share = st.sampled_from(["0", "1", "5", "0%", "1%", "30%", "100%", "101%", "-1", "'7'", "x", "~", "1.5", "[]"])
+    text = f"version: {draw(st.sampled_from(['1', '1', '1', '2']))}\n"
+    text += f"defaults: {layer()}\ngroups:\n" + "".join(f"  {group}: {layer('via: api')}\n" for group in groups)
+    names = st.lists(st.sampled_from(["shop", "x1", "shop-ephab", "Shop", "../x"]), unique=True, max_size=2)
+    text += "nodes:\n" + "".join(f"  {n}: {layer('groups: [' + ', '.join(groups) + ']')}\n" for n in draw(names))
+    text += f"limits: {{max_nodes: {draw(share)}, max_changes: {draw(share)}}}\n"
+    return text + f"rollout: {{max_failures: {draw(share)}}}\n"
+
+
+def _told_apart_by_the_source_only(text: str) -> bool:
+    """Tell whether some scalar of `text` is a number whose data equals that of another spelling."""
+    return any(f": {value}" in text for value in ("8,", "8}", "8\n", "8.10"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(_documents())
+def test_schema_and_reader_agree_on_any_document(text):
+    if reader_takes(text):
+        assert schema_takes(text)
+    elif not _told_apart_by_the_source_only(text):
+        assert not schema_takes(text)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(OPEN).flatmap(lambda setting: st.tuples(st.just(setting), texts(setting))))
+def test_every_value_of_every_setting_passes_quoted_or_not(pair):
+    setting, value = pair
+    for written in (json.dumps(as_text(value)), as_text(value)):
+        if written and ": " not in as_text(value):
+            assert schema_takes(with_setting(f"{setting.name}: {written}"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(OPEN), st.sampled_from(["8.10", "8.30", "8", "8.0", "7.x", "22.0", "2.120", "2.12", "5", "05"]))
+def test_a_number_is_refused_by_the_reader_and_not_by_the_schema_only_where_data_is_equal(setting, written):
+    text = with_setting(f"{setting.name}: {written}")
+    if schema_takes(text) and not reader_takes(text):
+        number = as_data(written)
+        assert setting.values is None or any(_equal(number, value) for value in setting.values)
+
+
+def _equal(number: Any, value: Any) -> bool:
+    try:
+        return float(number) == float(value)
+    except ValueError:
+        return False
