@@ -1,0 +1,5 @@
+"""Lets `python -m hnctl` be the same as `hnctl`."""
+
+from hnctl.main import run
+
+run()

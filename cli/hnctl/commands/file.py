@@ -1,0 +1,110 @@
+"""`hnctl validate`, `schema`, `export` and `explain`: the fleet file itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hnctl.command import Command
+from hnctl.completion import complete_node, complete_setting
+from hnctl.connection import Connection
+from hnctl.exits import Exit, exit_for_failures
+from hnctl.options import connection_options, file_option, output_option, selection_options
+from hnctl.selection import Selection, fleet_path
+
+
+@click.command(cls=Command)
+@file_option
+@output_option
+def validate(file: str | None, output: str | None) -> None:
+    """Check a fleet file and tell all its problems at once. Sends nothing.
+
+    Example: hnctl validate -f fleet.yaml
+    """
+    from hnctl.render.listing import render_document
+    from hypernode.fleet.spec import load
+
+    link = Connection(output=output)
+    fleet = load(fleet_path(link, file), link.catalogue())
+    facts = {"file": fleet.path, "nodes": len(fleet.nodes), "groups": len(fleet.groups)}
+    if link.value("output") in ("table", "markdown"):
+        click.echo(f"{fleet.path}: good, {facts['nodes']} nodes in {facts['groups']} groups")
+    else:
+        click.echo(render_document({"format_version": 1, **facts, "problems": []}, link.value("output")))
+
+
+@click.command(cls=Command)
+def schema() -> None:
+    """Print the JSON Schema of the fleet file, for editors.
+
+    Example: hnctl schema > fleet.schema.json
+    """
+    import json
+
+    from hypernode.fleet.schema import make_schema
+
+    click.echo(json.dumps(make_schema(Connection().catalogue()), indent=2))
+
+
+@click.command(cls=Command)
+@click.option("--defaults", is_flag=True, help="Write settings too that have the value a new node starts with.")
+@selection_options
+@connection_options
+def export(
+    defaults: bool,
+    nodes: tuple[str, ...],
+    groups: tuple[str, ...],
+    all_nodes: bool,
+    exclude: tuple[str, ...],
+    where: str | None,
+    file: str | None,
+    refresh: bool,
+    **connection: Any,
+) -> Exit:
+    """Write a fleet file of what exists to stdout. Secrets become references to fill in.
+
+    Example: hnctl export --all > fleet.yaml
+    """
+    from hnctl.reading import read_chosen, tell_failures
+    from hypernode.fleet.export import make_file
+
+    link = Connection(**connection)
+    catalogue = link.catalogue(refresh=refresh, nodes=nodes)
+    selection = Selection(nodes, groups, all_nodes, exclude)
+    live, failures = read_chosen(link, selection, catalogue, file, where, only_named_file=True)
+    tell_failures(failures)
+    if live or not failures:
+        click.echo(make_file(live, catalogue, with_defaults=defaults), nl=False)
+    return exit_for_failures(failures.values(), some_succeeded=bool(live))
+
+
+@click.command(cls=Command)
+@click.argument("node", shell_complete=complete_node)
+@click.argument("name", metavar="SETTING", shell_complete=complete_setting)
+@file_option
+@connection_options
+@output_option
+def explain(node: str, name: str, file: str | None, refresh: bool, output: str | None, **connection: Any) -> None:
+    """Tell where the value of one setting comes from: all layers, the live value, what it takes and risks.
+
+    Example: hnctl explain kaasshop php_version
+    """
+    from hnctl.render.explanation import explanation_document, render_explanation
+    from hnctl.render.listing import render_document
+    from hnctl.selection import choose_in_fleet
+    from hypernode.api.client import Client
+    from hypernode.fleet.spec import load
+
+    link = Connection(output=output, **connection)
+    catalogue = link.catalogue(refresh=refresh, nodes=[node])
+    setting = catalogue.find(name)
+    fleet = load(fleet_path(link, file), catalogue)
+    choose_in_fleet(Selection(nodes=(node,)), fleet)
+    link.address([node])
+    with Client(node, token=link.token(node), transport=link.transport, catalogue=catalogue) as client:
+        live = client.settings.get(name)
+        flows = [flow for flow in client.flows.newest() if flow.name == "update_node"]
+    document = explanation_document(fleet, node, setting, live, flows[0] if flows else None)
+    form = link.value("output")
+    click.echo(render_explanation(document) if form in ("table", "markdown") else render_document(document, form))

@@ -1,0 +1,94 @@
+"""`hnctl flows`: the jobs in a node's logbook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hnctl.command import Command
+from hnctl.connection import Connection
+from hnctl.exits import Exit
+from hnctl.options import SECONDS, connection_options, node_option, option, output_option
+from hnctl.selection import own_node
+from hypernode.errors import InputError
+from hypernode.names import check_node
+
+if TYPE_CHECKING:
+    from hypernode.api.flows import Flows
+    from hypernode.api.models import Flow
+
+
+@click.group()
+def flows() -> None:
+    """Show or follow the flows of a node."""
+
+
+@flows.command("list", cls=Command)
+@node_option
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Most flows to show.")
+@connection_options
+@output_option
+def list_(nodes: tuple[str, ...], limit: int, refresh: bool, output: str | None, **connection: Any) -> None:
+    """List the flows of a node, newest first.
+
+    Example: hnctl flows list -n kaasshop --limit 5
+    """
+    from hnctl.render.listing import Listing, render_listing
+
+    link = Connection(output=output, **connection)
+    node = _one(nodes)
+    rows = [_row(flow) for flow in _flows(link, node).iter(limit)]
+    columns = ["name", "state", "progress", "created_at", "updated_at", "uuid"]
+    click.echo(render_listing(Listing("flows", columns, rows, empty="No flows."), link.value("output")))
+
+
+@flows.command(cls=Command)
+@node_option
+@option("--wait", type=SECONDS, help="Time to follow.  [default: 15m]")
+@option("--poll-interval", type=SECONDS, help="Time until the first look; grows to 15s.  [default: 2s]")
+@connection_options
+@output_option
+def watch(nodes: tuple[str, ...], refresh: bool, output: str | None, **options: Any) -> Exit:
+    """Follow the flows of a node until none is under way. Fails when one of them is reverted.
+
+    Example: hnctl flows watch -n kaasshop
+    """
+    import json
+
+    from hypernode.api.flows import watch as follow
+
+    link = Connection(output=output, **options)
+    node = _one(nodes)
+    as_json = link.value("output") in ("json", "jsonl")
+    reverted = False
+    logbook = _flows(link, node)
+    for flow in follow(logbook.newest, timeout=float(link.value("wait")), interval=float(link.value("poll_interval"))):
+        reverted = reverted or flow.state == "reverted"
+        row = _row(flow)
+        if as_json:
+            click.echo(json.dumps(row))
+        else:
+            click.echo(f"{flow.name} {flow.state or 'not started'} {row['progress']} {flow.uuid}")
+    return Exit.FAILED if reverted else Exit.OK
+
+
+def _one(nodes: tuple[str, ...]) -> str:
+    if len(nodes) > 1:
+        raise InputError("a logbook belongs to one node", hint="Give -n once")
+    return check_node(nodes[0]) if nodes else own_node()
+
+
+def _flows(link: Connection, node: str) -> Flows:
+    from hypernode.api.flows import Flows
+
+    link.address([node])
+    return Flows(link.transport, node, link.token(node))
+
+
+def _row(flow: Flow) -> dict[str, Any]:
+    row = flow.model_dump(mode="json")
+    row["progress"] = f"{flow.progress.completed}/{flow.progress.total}"
+    row["running"] = list(flow.progress.running)
+    row["tracker"] = flow.tracker.uuid
+    return row

@@ -1,0 +1,86 @@
+"""`hnctl nodes`: what the API says of nodes besides their settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hnctl.command import Command, error_document
+from hnctl.completion import complete_node
+from hnctl.connection import Connection
+from hnctl.exits import Exit, exit_for_failures
+from hnctl.options import connection_options, output_option, selection_options
+from hnctl.selection import Selection, own_node
+
+
+@click.group()
+def nodes() -> None:
+    """Show nodes."""
+
+
+@nodes.command("list", cls=Command)
+@selection_options
+@connection_options
+@output_option
+def list_(
+    nodes: tuple[str, ...],
+    groups: tuple[str, ...],
+    all_nodes: bool,
+    exclude: tuple[str, ...],
+    where: str | None,
+    file: str | None,
+    refresh: bool,
+    output: str | None,
+    **connection: Any,
+) -> Exit:
+    """List nodes: those of the fleet file, or those with a token when there is none.
+
+    Example: hnctl nodes list --where 'product ~ FALCON_S'
+    """
+    from hnctl.reading import read_chosen, tell_failures
+    from hnctl.render.listing import Listing, render_listing
+    from hypernode.api.apps import make_node
+
+    link = Connection(output=output, **connection)
+    catalogue = link.catalogue(refresh=refresh, nodes=nodes)
+    selection = Selection(nodes, groups, all_nodes or not (nodes or groups), exclude)
+    live, failures = read_chosen(link, selection, catalogue, file, where)
+    rows = []
+    for name, detail in live.items():
+        node = make_node(detail, name)
+        row = node.model_dump(mode="json")
+        rows.append({**row, "node": name, "product": node.product.code if node.product else None})
+    more = {"failures": [error_document(error) for error in failures.values()]} if failures else {}
+    listing = Listing("nodes", ["node", "product", "type", "ip", "state", "provider"], rows, more, "No nodes.")
+    click.echo(render_listing(listing, link.value("output")))
+    tell_failures(failures)
+    return exit_for_failures(failures.values(), some_succeeded=bool(rows))
+
+
+@nodes.command(cls=Command)
+@click.argument("name", metavar="[NODE]", required=False, shell_complete=complete_node)
+@connection_options
+@output_option
+def show(name: str | None, refresh: bool, output: str | None, **connection: Any) -> None:
+    """Show one node. Personal data and secrets are left out.
+
+    Example: hnctl nodes show kaasshop
+    """
+    from hnctl.render.listing import cell, render_document
+    from hypernode.api.client import Client
+    from hypernode.names import check_node
+
+    link = Connection(output=output, **connection)
+    chosen = check_node(name) if name else own_node()
+    link.address([chosen])
+    with Client(chosen, token=link.token(chosen), transport=link.transport) as client:
+        node = client.get_node().model_dump(mode="json")
+    form = link.value("output")
+    if form not in ("table", "markdown"):
+        click.echo(render_document({"format_version": 1, "node": node}, form))
+        return
+    for field in ("product", "flavor"):
+        node[field] = node[field]["name"] if node[field] else None
+    for field, value in node.items():
+        click.echo(f"{field.replace('_', ' '):<18}{cell(value)}")

@@ -1,0 +1,205 @@
+"""`hnctl diff`, `plan` and `apply`: the fleet file against what nodes have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hnctl.command import Command
+from hnctl.connection import Connection
+from hnctl.exits import Exit, exit_for_failures
+from hnctl.options import connection_options, option, output_option, rollout_options, selection_options
+from hnctl.selection import Selection, choose_in_fleet, fleet_path
+from hypernode.errors import HypernodeError, PlanIsStale
+
+if TYPE_CHECKING:
+    from hypernode.catalogue import Catalogue
+    from hypernode.fleet.compare import Comparison, Desired
+    from hypernode.fleet.spec import Fleet
+
+verbose_option = option("-v", "--verbose", is_flag=True, help="Show every node by itself.")
+
+
+@click.command(cls=Command)
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are differences.")
+@verbose_option
+@selection_options
+@connection_options
+@output_option
+def diff(detailed_exitcode: bool, verbose: bool, **options: Any) -> Exit:
+    """Show how nodes differ from the fleet file. Writes nothing.
+
+    Example: hnctl diff -f fleet.yaml --group magento --detailed-exitcode
+    """
+    link = Connection(**options)
+    _, comparison = _compare(link, **options)
+    _emit_plan(link, comparison, verbose=verbose)
+    return _status(comparison, detailed=detailed_exitcode)
+
+
+@click.command(cls=Command)
+@verbose_option
+@selection_options
+@connection_options
+@output_option
+def plan(verbose: bool, **options: Any) -> Exit:
+    r"""Make a plan. As JSON it can be reviewed and then applied, exactly as it is. Writes nothing.
+
+    \b
+    Example:
+      hnctl plan -f fleet.yaml -o json > plan.json
+      hnctl apply plan.json
+    """
+    from hypernode.errors import UnsafePlan
+
+    link = Connection(**options)
+    _, comparison = _compare(link, **options)
+    _emit_plan(link, comparison, verbose=verbose)
+    try:
+        comparison.plan.raise_if_unsafe()
+    except UnsafePlan as exc:
+        click.echo(f"As it is, apply will refuse this plan: {exc.message.partition(': ')[2] or exc.message}", err=True)
+    return _status(comparison, detailed=False)
+
+
+@click.command(cls=Command)
+@click.argument("plan_file", metavar="[PLAN.json]", required=False, type=click.Path())
+@click.option("--checksum", metavar="SUM", help="Refuse unless the plan made now has this checksum.")
+@verbose_option
+@selection_options
+@rollout_options
+@connection_options
+@output_option
+def apply(plan_file: str | None, checksum: str | None, verbose: bool, **options: Any) -> Exit:
+    r"""Bring nodes to the fleet file, or carry out a plan that was made and reviewed before.
+
+    The plan is shown and asked about. Each node is read again, changed with one request, waited for and read back.
+    A node that moved meanwhile is left alone and named.
+
+    \b
+    Examples:
+      hnctl apply -f fleet.yaml
+      hnctl apply plan.json --yes
+      hnctl apply --yes --max-failures 5% --confirm kaasshop:mysql_version
+    """
+    from hnctl.rollout import carry_out
+
+    link = Connection(**options)
+    if plan_file is not None:
+        return _apply_file(link, Path(plan_file), checksum, verbose=verbose, **options)
+    fleet, comparison = _compare(link, **options)
+    made = comparison.plan
+    if checksum is not None and checksum != made.checksum:
+        raise PlanIsStale(
+            f"the plan made now has the checksum {made.checksum}, not {checksum}; nothing was changed",
+            hint="Look at it with `hnctl diff`, and review it again",
+        )
+    return carry_out(
+        link,
+        _catalogue(link, **options),
+        made,
+        comparison.failures,
+        ask=True,
+        verbose=verbose,
+        default_max_failures=fleet.max_failures,
+        **options,
+    )
+
+
+def _apply_file(link: Connection, path: Path, checksum: str | None, *, verbose: bool, **options: Any) -> Exit:
+    from hnctl.rollout import carry_out
+    from hnctl.secret_values import fetch_from
+    from hypernode.fleet.planfile import load
+    from hypernode.fleet.rollout import check_fresh
+    from hypernode.fleet.yamlfile import read_file
+
+    if options["nodes"] or options["groups"] or options["where"] or _given("file"):
+        raise click.UsageError("A plan is applied as it is: of the selection only --exclude goes with it.")
+    catalogue = _catalogue(link, **options)
+    resolve = partial(fetch_from, path.parent)
+    made = load(read_file(path), catalogue, path=str(path), api_url=link.api_url, resolve=resolve)
+    if checksum is not None and checksum != made.checksum:
+        raise PlanIsStale(f"{path} has the checksum {made.checksum}, not {checksum}; nothing was changed")
+    made = made.without(options["exclude"])
+    link.address(made.nodes)
+    with link.executor() as executor:
+        check_fresh(made, link.reader(), catalogue, executor)
+    return carry_out(link, catalogue, made, {}, ask=True, verbose=verbose, **options)
+
+
+def _given(name: str) -> bool:
+    """Tell whether an option stands on the command line, and not just in a variable."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _catalogue(link: Connection, *, refresh: bool, nodes: tuple[str, ...], **_: Any) -> Catalogue:
+    return link.catalogue(refresh=refresh, nodes=nodes)
+
+
+def _compare(
+    link: Connection,
+    *,
+    nodes: tuple[str, ...],
+    groups: tuple[str, ...],
+    all_nodes: bool,
+    exclude: tuple[str, ...],
+    where: str | None,
+    file: str | None,
+    refresh: bool,
+    **_: Any,
+) -> tuple[Fleet, Comparison]:
+    """Read the fleet file and the chosen nodes, and plan."""
+    from hnctl.rollout import compare_nodes
+    from hnctl.secret_values import fetch_from
+    from hypernode.fleet.compare import desired_of
+    from hypernode.fleet.spec import load, node_names
+    from hypernode.fleet.yamlfile import read_file
+
+    path = fleet_path(link, file)
+    catalogue = link.catalogue()
+    if refresh:
+        catalogue = link.catalogue(refresh=True, nodes=nodes or node_names(read_file(path), path=str(path)))
+    fleet = load(path, catalogue)
+    chosen = choose_in_fleet(Selection(nodes, groups, all_nodes, exclude), fleet)
+    desired: Desired = desired_of(fleet, chosen, partial(fetch_from, path.parent))
+    return fleet, compare_nodes(link, catalogue, desired, where)
+
+
+def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> None:
+    from hnctl.rollout import show_plan
+    from hypernode.fleet.planfile import dump
+
+    unread = _reasons(comparison.failures)
+    output = link.value("output")
+    if output == "table":
+        show_plan(comparison.plan, unread, verbose=verbose)
+        return
+    if output == "markdown":
+        from hnctl.render.plan import render_plan_markdown
+
+        click.echo(render_plan_markdown(comparison.plan, unread))
+        return
+    from hnctl.render.listing import Listing, render_document, render_listing
+
+    document = dump(comparison.plan, api_url=link.api_url, unread=unread)
+    if output == "jsonl":
+        click.echo(render_listing(Listing("changes", [], document["changes"]), output))
+    else:
+        click.echo(render_document(document, output))
+    for node, reason in unread.items():
+        click.echo(f"{node}: {reason}", err=True)
+
+
+def _reasons(failures: Mapping[str, HypernodeError]) -> dict[str, str]:
+    return {node: error.message.removeprefix(f"{node}: ") for node, error in failures.items()}
+
+
+def _status(comparison: Comparison, *, detailed: bool) -> Exit:
+    if comparison.failures:
+        return exit_for_failures(comparison.failures.values(), some_succeeded=bool(comparison.plan.compared))
+    return Exit.DIFFERENT if detailed and comparison.plan.changes else Exit.OK

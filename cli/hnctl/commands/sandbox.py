@@ -1,0 +1,135 @@
+"""``hnctl sandbox``: a stand-in for the API on this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from hypernode.errors import InputError, InvalidNode, MissingPart
+from hypernode.sandbox.faults import ANY, Fault, Rule, make_rules, parse_option, show_rules
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_EXTRA = ("starlette", "uvicorn", "httptools", "uvloop")
+_ENDS = (signal.SIGINT, signal.SIGTERM)
+_LONGEST_VARIABLE = 128 * 1024  # MAX_ARG_STRLEN of Linux
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it took no parameter
+    """A duration such as ``50ms``, ``2s`` or ``1m``; becomes seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds that `value` spells."""
+        if isinstance(value, int | float):
+            return float(value)
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)|0", value)
+        if not found:
+            self.fail(f"{value!r} is no duration: write 50ms, 2s or 1m", param, ctx)
+        return float(found[1]) * _UNITS[found[2]] if found[1] else 0.0
+
+
+class _FaultOption(click.ParamType):  # type: ignore[type-arg]  # see Duration
+    name = "kind=when"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Rule]:
+        try:
+            return parse_option(value)
+        except InputError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+def _list_faults() -> str:
+    width = max(len(fault.value) for fault in Fault)
+    lines = [f"  {fault.value:<{width}}  {fault.about}" for fault in Fault]
+    lines.append(f"  {ANY:<{width}}  one of those above down to unknown_state, evenly drawn")
+    return "\b\nFaults:\n" + "\n".join(lines)
+
+
+# In the epilog because click wants its \b for preformatted text, which a docstring had better not hold.
+_EXAMPLE = """\b
+Example:
+  hnctl sandbox serve --nodes 12 --fault any=10% --fault revert=theeplein | tee env.sh
+  . ./env.sh   # in another terminal
+  hnctl settings get php_version --all
+
+"""
+
+
+@click.group()
+def sandbox() -> None:
+    """A stand-in for the API on this machine, to try things without an account."""
+
+
+@sandbox.command(epilog=_EXAMPLE + _list_faults())
+@click.option("--nodes", type=click.IntRange(1, 20_000), default=50, show_default=True, help="How many nodes.")
+@click.option("--latency", type=Duration(), default="0ms", show_default=True, help="Added to each request, e.g. 50ms.")
+@click.option(
+    "--flow-time", type=Duration(), default="2s", show_default=True, help="From a write to the end of its flows."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8800, show_default=True, help="0 picks a free one.")
+@click.option("--seed", type=int, default=7, show_default=True, help="What tokens, values and faults depend on.")
+@click.option("--fault", "faults", type=_FaultOption(), multiple=True, help="KIND=20% or KIND=NODE,NODE; repeatable.")
+@click.option("--retry-after", type=Duration(), default="1s", show_default=True, help="What a 429 asks to wait.")
+def serve(
+    nodes: int,
+    latency: float,
+    flow_time: float,
+    port: int,
+    seed: int,
+    faults: tuple[tuple[str, Rule], ...],
+    retry_after: float,
+) -> None:
+    """Serve a made-up fleet on 127.0.0.1 until Ctrl-C.
+
+    Prints the variables that point hnctl to it. Requests can be read back, faults changed and values moved while
+    it runs, under /_sandbox/, which is no part of the API.
+    """
+    try:
+        from hypernode.sandbox.server import Sandbox
+    except ImportError as exc:
+        if (exc.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        raise MissingPart("the sandbox is not installed", hint="pip install 'hnctl[sandbox]'") from exc
+
+    try:
+        box = Sandbox(
+            nodes=nodes,
+            seed=seed,
+            flow_time=flow_time,
+            latency=latency,
+            port=port,
+            faults=show_rules(make_rules(faults)),
+            retry_after=retry_after,
+        )
+    except InvalidNode as exc:
+        raise click.BadParameter(str(exc), param_hint="--fault") from exc
+    # Before the server's thread starts, for it to inherit: blocked signals wait until sigwait takes them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    try:
+        box.start()
+    except OSError as exc:
+        raise click.ClickException(f"cannot listen on port {port}: {exc.strerror}") from exc
+    try:
+        _print_variables(box.url, box.tokens)
+        signal.sigwait(_ENDS)
+    finally:
+        box.stop()
+
+
+def _print_variables(url: str, tokens: Mapping[str, str]) -> None:
+    listed = json.dumps(dict(tokens), separators=(",", ":"))
+    if len(listed) > _LONGEST_VARIABLE:
+        click.echo(f"note: {len(tokens)} tokens are too long for a variable of the shell", err=True)
+    click.echo(f"export HNCTL_API_URL={url}")
+    click.echo(f"export HYPERNODE_API_TOKENS={shlex.quote(listed)}")
+    click.echo(f"# nodes: {' '.join(tokens)}")
+    sys.stdout.flush()
+    click.echo(f"Serving {len(tokens)} nodes on {url}; Ctrl-C ends it.", err=True)

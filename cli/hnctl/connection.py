@@ -1,0 +1,143 @@
+"""What a command needs to reach nodes: configuration, transport, tokens and the catalogue, made from its options."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from hypernode.catalogue import Catalogue
+from hypernode.config import KEYS, Config, load_config
+from hypernode.credentials import find_token
+from hypernode.errors import CredentialsError, InputError
+from hypernode.secrets import Secret
+
+if TYPE_CHECKING:
+    from hypernode.api.transport import Transport
+    from hypernode.fleet.stores import ApiReader, ApiStore
+
+
+class Connection:
+    """The way to the API for one run of a command.
+
+    Args:
+        options: The values of `connection_options`; None stands for the config's or the default.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.config: Config = load_config()
+        self._options = options
+        self.api_url = str(self.value("api_url")).rstrip("/")
+        self.parallel = int(self.value("parallel"))
+        self._transport: Transport | None = None
+        self._tokens: dict[str, Secret | CredentialsError] = {}
+        self._lock = threading.Lock()
+        self._only_node: str | None = None
+
+    def value(self, key: str) -> Any:
+        """Return the option, variable, config value or default called `key`, typed.
+
+        Raises:
+            InputError: A variable holds something of another type.
+        """
+        given = self._options.get(key)
+        if given is not None:
+            return given
+        value, source = self.config.find(key)
+        kind = KEYS[key][0]
+        if value is None or kind is list:
+            return value
+        if kind is float:
+            from hnctl.options import SECONDS
+
+            return SECONDS.convert(value, None, None)
+        try:
+            return kind(value)
+        except ValueError:
+            raise InputError(f"{key} cannot be {value!r} ({source})") from None
+
+    @property
+    def transport(self) -> Transport:
+        """The transport, made when it is first needed: it imports requests."""
+        if self._transport is None:
+            from hypernode.api.transport import Transport
+
+            self._transport = Transport(
+                self.api_url,
+                timeout=float(self.value("timeout")),
+                pool_size=self.parallel,
+                rps=self._options.get("rps") or self.value("rps"),
+                ca_file=self.value("ca_file"),
+            )
+        return self._transport
+
+    def address(self, nodes: Sequence[str]) -> None:
+        """Tell which nodes the command is about: an unnamed HYPERNODE_API_TOKEN counts only for a single one."""
+        self._only_node = nodes[0] if len(nodes) == 1 else None
+
+    def token(self, node: str) -> Secret:
+        """Return the token of `node`, looked up once.
+
+        Raises:
+            CredentialsError: There is none.
+        """
+        with self._lock:
+            found = self._tokens.get(node)
+        if found is None:
+            try:
+                found = find_token(
+                    node, api_url=self.api_url, config=self.config, only_node=node == self._only_node
+                ).secret
+            except CredentialsError as exc:
+                found = exc
+            with self._lock:
+                self._tokens[node] = found
+        if isinstance(found, CredentialsError):
+            raise found
+        return found
+
+    def reader(self) -> ApiReader:
+        """Return the way to read nodes, which cannot write."""
+        from hypernode.fleet.stores import ApiReader
+
+        return ApiReader(self.transport, self.token)
+
+    def store(self, catalogue: Catalogue) -> ApiStore:
+        """Return the way to read and write nodes."""
+        from hypernode.fleet.stores import ApiStore
+
+        return ApiStore(self.transport, self.token, catalogue)
+
+    def catalogue(self, *, refresh: bool = False, nodes: Iterable[str] = ()) -> Catalogue:
+        """Return the settings of this version, with the API's own list laid over them if it was fetched today.
+
+        Args:
+            refresh: Fetch that list now, with the token of the first of `nodes` that has one.
+            nodes: Nodes to take a token of.
+        """
+        from hypernode.api import live_catalogue
+
+        if refresh:
+            return Catalogue.bundled().overlay(live_catalogue.fetch(self.transport, self._any_token(nodes)))
+        live = live_catalogue.cached(self.api_url)
+        return Catalogue.bundled().overlay(live) if live else Catalogue.bundled()
+
+    def _any_token(self, nodes: Iterable[str]) -> Secret:
+        failure: CredentialsError | None = None
+        for node in nodes:
+            try:
+                return self.token(node)
+            except CredentialsError as exc:
+                failure = failure or exc
+        raise failure or InputError("--refresh asks the API, and so needs a node whose token it can use", hint="Add -n")
+
+    @contextmanager
+    def executor(self) -> Iterator[ThreadPoolExecutor]:
+        """Run threads, as many as nodes are worked on at once; what has not begun is dropped at the end."""
+        pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="node")
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

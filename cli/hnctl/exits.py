@@ -1,0 +1,79 @@
+"""The exit statuses of hnctl (DESIGN 4), and which one an error or a run stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from hypernode import errors
+
+if TYPE_CHECKING:
+    from hypernode.fleet.rollout import Outcome
+
+
+class Exit(IntEnum):
+    """What a command's exit status means; the README lists them too."""
+
+    OK = 0
+    FAILED = 1
+    DIFFERENT = 2
+    PARTLY = 3
+    CREDENTIALS = 4
+    REFUSED = 5
+    UNKNOWN = 6
+    USAGE = 64
+    BAD_FILE = 65
+    TRY_LATER = 75
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+_BY_CLASS: tuple[tuple[type[errors.HypernodeError], Exit], ...] = (
+    (errors.FileError, Exit.BAD_FILE),
+    (errors.InputError, Exit.USAGE),
+    (errors.CredentialsError, Exit.CREDENTIALS),
+    (errors.ApiUseSwitchedOff, Exit.CREDENTIALS),
+    (errors.TryLater, Exit.TRY_LATER),
+    (errors.OutcomeUnknown, Exit.UNKNOWN),
+    (errors.FlowTimedOut, Exit.UNKNOWN),
+    (errors.SafetyError, Exit.REFUSED),
+)
+
+
+def exit_for(error: errors.HypernodeError) -> Exit:
+    """Return the status for a command that ended with `error`."""
+    return next((status for kind, status in _BY_CLASS if isinstance(error, kind)), Exit.FAILED)
+
+
+def exit_for_failures(failures: Iterable[errors.HypernodeError], *, some_succeeded: bool) -> Exit:
+    """Return the status for a command over many nodes of which some failed."""
+    statuses = {exit_for(error) for error in failures}
+    if not statuses:
+        return Exit.OK
+    if some_succeeded:
+        return Exit.PARTLY
+    return statuses.pop() if len(statuses) == 1 else Exit.FAILED
+
+
+def exit_for_run(outcomes: Iterable[Outcome], *, stopped: bool) -> Exit:
+    """Return the status of a rollout.
+
+    A failure outranks an unknown outcome, and that outranks a refused node: whoever mends the first sees the next.
+
+    Args:
+        outcomes: One for each node of the plan, and one for each node that could not be read.
+        stopped: Whether the failure budget ended the run.
+    """
+    outcomes = list(outcomes)
+    failures = [outcome.error for outcome in outcomes if outcome.state == "failed" and outcome.error is not None]
+    done = any(outcome.state in ("done", "unchanged") for outcome in outcomes)
+    if stopped:
+        return Exit.PARTLY
+    if failures:
+        return exit_for_failures(failures, some_succeeded=done)
+    if any(outcome.state == "unknown" for outcome in outcomes):
+        return Exit.UNKNOWN
+    if any(outcome.state == "not_attempted" for outcome in outcomes):
+        return Exit.REFUSED
+    return Exit.OK

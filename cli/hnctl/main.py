@@ -1,0 +1,112 @@
+"""The entry point of hnctl: which commands there are, and how any of them ends.
+
+Commands are imported when they are run, so that `hnctl --help` costs no more than click itself (DESIGN 8).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from hypernode.version import __version__
+
+COMMANDS = {
+    "apply": ("rollout", "Bring nodes to the fleet file, or carry out a reviewed plan."),
+    "completion": ("completion", "Print the completion script for a shell."),
+    "config": ("config", "Show the configuration and where each value came from."),
+    "diff": ("rollout", "Show how nodes differ from the fleet file."),
+    "explain": ("file", "Tell where the value of one setting comes from."),
+    "export": ("file", "Write a fleet file of what exists."),
+    "flows": ("flows", "Show or follow the flows of a node."),
+    "nodes": ("nodes", "Show nodes."),
+    "plan": ("rollout", "Make a plan that can be reviewed and applied."),
+    "sandbox": ("sandbox", "Run a stand-in for the API, to try things out."),
+    "schema": ("file", "Print the JSON Schema of the fleet file."),
+    "settings": ("settings", "Read, set and describe settings."),
+    "validate": ("file", "Check a fleet file; sends nothing."),
+}
+"""Command to the file in `commands` that holds it, and its line in the help (a test holds it against the command)."""
+
+
+class LazyGroup(click.Group):
+    """The top group. It knows its commands by name and imports one when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all commands, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"hnctl.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and name the nearest one when there is none."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from hypernode.catalogue import closest
+
+            near = closest(args[0], COMMANDS)
+            raise click.UsageError(f"No such command {args[0]!r}." + (f" Did you mean {near}?" if near else ""), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: hnctl settings set permissive_memory_management true -n kaasshop",
+)
+@click.version_option(__version__, message="hnctl %(version)s")
+def main() -> None:
+    """Settings of Hypernode fleets: one setting on one node, or one file for all nodes."""
+
+
+def run() -> NoReturn:
+    """Run hnctl as a program and exit with its status."""
+    if sys.stdout is None:  # started with stdout closed
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for the life of the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    status = _run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain once more at the very end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def _run() -> int:
+    try:
+        result: Any = main.main(prog_name="hnctl", standalone_mode=False)
+        return int(result or 0)
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    except click.exceptions.Abort:
+        click.echo("Aborted; nothing more was done.", err=True)
+        return 130
+    except click.ClickException as exc:
+        exc.show()
+        return 64
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    run()

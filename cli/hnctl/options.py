@@ -1,0 +1,108 @@
+"""Options that several commands share: each is declared once, with its variable and its help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from hnctl.completion import complete_group, complete_node
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+FORMATS = ("table", "json", "jsonl", "yaml", "markdown")
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it took no parameter
+    """A time such as 900, 1.5, 250ms, 90s, 15m or 2h; becomes seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds that `value` spells."""
+        if isinstance(value, int | float):
+            return float(value)
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|)", str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is no time; write 90s, 250ms, 15m or 2h", param, ctx)
+        return float(match[1]) * _UNITS[match[2]]
+
+
+SECONDS = Seconds()
+
+
+def option(*names: str, **kwargs: Any) -> Callable[[F], F]:
+    """Declare an option that can also be given as HNCTL_NAME."""
+    long = next(name for name in names if name.startswith("--")).split("/")[0]
+    kwargs.setdefault("envvar", "HNCTL_" + long.lstrip("-").replace("-", "_").upper())
+    return click.option(*names, **kwargs)
+
+
+def _all(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+output_option = option("-o", "--output", type=click.Choice(FORMATS), help="Output format.  [default: table]")
+file_option = option("-f", "--file", metavar="FILE", help="Fleet file.  [default: fleet.yaml]")
+refresh_option = option("--refresh", is_flag=True, help="Ask the API for its list of settings again.")
+
+connection_options = _all(
+    option("--api-url", metavar="URL", help="Address of the API."),
+    option("--ca-file", metavar="FILE", help="Certificates to trust instead of the system's."),
+    option("--parallel", type=click.IntRange(1, 256), help="Nodes at once.  [default: 8]"),
+    option("--rps", type=click.FloatRange(0.01), help="Most requests a second.  [default: no cap]"),
+    option("--timeout", type=SECONDS, help="Time to wait for an answer of the API.  [default: 20s]"),
+    refresh_option,
+)
+
+node_option = option(
+    "-n",
+    "--node",
+    "nodes",
+    metavar="NODE",
+    multiple=True,
+    shell_complete=complete_node,
+    help="A node; can be given again.",
+)
+
+selection_options = _all(
+    node_option,
+    option(
+        "--group",
+        "groups",
+        metavar="GROUP",
+        multiple=True,
+        shell_complete=complete_group,
+        help="All nodes of a group of the fleet file.",
+    ),
+    option("--all", "all_nodes", is_flag=True, help="All nodes of the fleet file; without one, all with a token."),
+    option("--exclude", metavar="NODE", multiple=True, help="Leave a node out; can be given again."),
+    option(
+        "--where", metavar="EXPR", help="Only nodes for which this holds: 'php_version < 8.2 and product ~ FALCON'."
+    ),
+    file_option,
+)
+
+rollout_options = _all(
+    option("-y", "--yes", is_flag=True, help="Do not ask; never covers what needs --confirm."),
+    option(
+        "--confirm",
+        metavar="NODE:SETTING",
+        multiple=True,
+        help="Agree to an irreversible, destructive or lock-out change; GROUP:SETTING=COUNT or all:SETTING=COUNT for "
+        "many.",
+    ),
+    option("--force", is_flag=True, help="Go beyond the limits of the fleet file; confirms nothing."),
+    option("--ignore-running", is_flag=True, help="Change nodes although a flow of theirs is running."),
+    option("--wait", type=SECONDS, help="Time that one node's change may take.  [default: 15m]"),
+    option("--poll-interval", type=SECONDS, help="Time until the first look at a flow; grows to 15s.  [default: 2s]"),
+    option("--max-failures", metavar="N|P%", help="Start no more nodes after this many failed.  [default: the file's]"),
+)

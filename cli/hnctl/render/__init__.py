@@ -1,0 +1,1 @@
+"""From values to text: nothing here reads, writes or decides."""

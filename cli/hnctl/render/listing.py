@@ -1,0 +1,87 @@
+"""Rows in every output format. JSON, YAML and the tables are made from the same value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows of one kind."""
+
+    name: str
+    """What the rows are, in the plural; their key in JSON."""
+    columns: Sequence[str]
+    """The columns of the tables, in order; a row may hold more than these."""
+    rows: Sequence[Mapping[str, Any]]
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of the JSON document."""
+    empty: str = ""
+    """What a table says when there are no rows."""
+
+
+def render_listing(listing: Listing, output: str) -> str:
+    """Return `listing` as text in the format `output`."""
+    if output in ("json", "yaml"):
+        document = {"format_version": FORMAT_VERSION, listing.name: [dict(row) for row in listing.rows], **listing.more}
+        return render_document(document, output)
+    if output == "jsonl":
+        return "\n".join(json.dumps(dict(row)) for row in listing.rows)
+    cells = [[cell(row.get(column)) for column in listing.columns] for row in listing.rows]
+    if not cells:
+        return listing.empty
+    heads = [column.replace("_", " ") for column in listing.columns]
+    return markdown_table(heads, cells) if output == "markdown" else plain_table(heads, cells)
+
+
+def render_document(document: Mapping[str, Any], output: str) -> str:
+    """Return a document as JSON or YAML."""
+    if output == "yaml":
+        import yaml
+
+        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip("\n")
+    return json.dumps(document, indent=2)
+
+
+def cell(value: object) -> str:
+    """Return one value as it stands in a table."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "true" if value else "false"
+        case list() | tuple():
+            return ", ".join(cell(item) for item in value) or "-"
+        case _:
+            return str(value)
+
+
+def plain_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Return an aligned table that fits the terminal; outside of one it is as wide as it needs to be."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from hnctl.render.console import capture
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(text) for text in row))
+    return capture(table)
+
+
+def markdown_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; bars, line ends and tags in cells are escaped."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    lines += ["| " + " | ".join(_escaped(text) for text in row) + " |" for row in cells]
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

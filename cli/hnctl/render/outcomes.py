@@ -1,0 +1,75 @@
+"""What became of the nodes of a run, as text and as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hnctl.command import error_document
+from hnctl.exits import Exit
+from hypernode.fleet.rollout import STATES, Outcome
+
+_WORDS = {
+    "done": "done",
+    "unchanged": "unchanged",
+    "failed": "failed",
+    "unknown": "outcome unknown",
+    "not_attempted": "not attempted",
+}
+_COLOURS = {"done": "green", "unchanged": None, "failed": "red", "unknown": "magenta", "not_attempted": "yellow"}
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """Return one line for one node: for the progress of a run, and for its end."""
+    import click
+
+    word = click.style(_WORDS[outcome.state], fg=_COLOURS[outcome.state])
+    line = f"{outcome.node}: {word}"
+    if outcome.error is not None:
+        message = outcome.error.message.removeprefix(f"{outcome.node}: ")
+        line += f": {message}"
+        if outcome.error.hint:
+            line += f"\n    hint: {outcome.error.hint}"
+    elif outcome.reason:
+        line += f": {outcome.reason}"
+    elif outcome.state == "done":
+        settings = ", ".join(f"{change.setting} {change.before} -> {change.after}" for change in outcome.changes)
+        line += f" in {outcome.seconds:.0f} s: {settings}"
+    return line
+
+
+def totals(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """Return how many nodes ended in each state."""
+    return {state: sum(outcome.state == state for outcome in outcomes) for state in STATES}
+
+
+def totals_line(outcomes: Sequence[Outcome]) -> str:
+    """Return the line that a run always ends with."""
+    return ", ".join(f"{count} {_WORDS[state]}" for state, count in totals(outcomes).items())
+
+
+def run_document(outcomes: Sequence[Outcome], status: Exit, checksum: str) -> dict[str, Any]:
+    """Return a run as a JSON document."""
+    return {
+        "format_version": 1,
+        "kind": "hnctl-run",
+        "checksum": checksum,
+        "exit_code": int(status),
+        "totals": totals(outcomes),
+        "nodes": [outcome_row(outcome) for outcome in outcomes],
+    }
+
+
+def outcome_row(outcome: Outcome) -> dict[str, Any]:
+    """Return one node's outcome as JSON values."""
+    return {
+        "node": outcome.node,
+        "state": outcome.state,
+        "reason": outcome.error.message if outcome.error is not None else outcome.reason or None,
+        "error": error_document(outcome.error) if outcome.error is not None else None,
+        "changes": [
+            {"setting": change.setting, "current": change.before, "desired": change.after} for change in outcome.changes
+        ],
+        "flows": list(outcome.flows),
+        "seconds": round(outcome.seconds, 1),
+    }

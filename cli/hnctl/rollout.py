@@ -1,0 +1,234 @@
+"""From wishes to changed nodes, as a person meets it: the plan is shown, agreed to, carried out and summed up."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from hnctl.connection import Connection
+from hnctl.exits import Exit, exit_for_run
+from hnctl.render.listing import render_document
+from hnctl.render.outcomes import outcome_line, outcome_row, run_document, totals_line
+from hnctl.render.progress import progress
+from hypernode.catalogue import Catalogue
+from hypernode.errors import HypernodeError, InputError, NotAgreed
+from hypernode.fleet.compare import Comparison, Desired, compare
+from hypernode.fleet.plan import Confirmation, Plan, parse_confirmation
+from hypernode.fleet.rollout import Options, Outcome, apply
+from hypernode.fleet.spec import Share, parse_share
+from hypernode.places import state_folder
+
+if TYPE_CHECKING:
+    from hypernode.fleet.stores import ApiStore
+
+
+def compare_nodes(link: Connection, catalogue: Catalogue, desired: Desired, where: str | None) -> Comparison:
+    """Read the nodes of `desired` and plan their changes."""
+    from hypernode.fleet.where import parse_where
+
+    test = parse_where(where, catalogue)[0] if where else None
+    link.address(list(desired.values))
+    with progress("reading", len(desired.values)) as bar, link.executor() as executor:
+        return compare(desired, link.reader(), catalogue, executor, where=test, on_node=lambda _: bar.step())
+
+
+def show_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool, err: bool = False) -> None:
+    """Print a plan for a person."""
+    from hnctl.render.console import make_console
+    from hnctl.render.plan import render_plan
+
+    make_console(stderr=err).print(render_plan(plan, unread, verbose=verbose))
+
+
+def change_nodes(
+    link: Connection,
+    catalogue: Catalogue,
+    desired: Desired,
+    *,
+    where: str | None,
+    ask: bool,
+    **options: Any,
+) -> Exit:
+    """Bring nodes to `desired` and return the exit status; `ask` tells whether a yes is needed at all."""
+    comparison = compare_nodes(link, catalogue, desired, where)
+    return carry_out(link, catalogue, comparison.plan, comparison.failures, ask=ask, **options)
+
+
+def carry_out(
+    link: Connection,
+    catalogue: Catalogue,
+    plan: Plan,
+    failures: Mapping[str, HypernodeError],
+    *,
+    ask: bool,
+    yes: bool,
+    confirm: Sequence[str],
+    force: bool,
+    ignore_running: bool,
+    max_failures: str | None,
+    default_max_failures: Share | None = None,
+    verbose: bool = False,
+    **_: Any,
+) -> Exit:
+    """Show `plan`, have it agreed to, carry it out and tell what became of every node.
+
+    Args:
+        link: The way to the nodes.
+        catalogue: The settings.
+        plan: What to change.
+        failures: Nodes that could not be read; they count as failed.
+        ask: Whether an ordinary yes is needed.
+        yes: Whether it was given.
+        confirm: What was confirmed, as typed.
+        force: Whether the plan may go beyond its limits.
+        ignore_running: Whether running flows stand in no way.
+        max_failures: As typed; None: `default_max_failures`.
+        default_max_failures: The fleet file's.
+        verbose: Whether every node of the plan is shown by itself.
+    """
+    confirmations = [parse_confirmation(text) for text in confirm]
+    share = _share(max_failures) if max_failures else default_max_failures
+    output = link.value("output")
+    unread = {node: error.message for node, error in failures.items()}
+    if output == "table" and (ask or plan.hazardous):
+        show_plan(plan, unread, verbose=verbose)
+    if plan.changes:
+        confirmations += _ask_for_hazards(plan, confirmations)
+        plan.raise_if_unsafe(confirmations, force=force)
+        _ask(plan, ask=ask, yes=yes)
+    options = Options(
+        parallel=link.parallel,
+        max_failures=share,
+        timeout=float(link.value("wait")),
+        interval=float(link.value("poll_interval")),
+        ignore_running=ignore_running,
+    )
+    outcomes, interrupted = _run(link, link.store(catalogue), catalogue, plan, failures, options)
+    return _sum_up(plan, outcomes, interrupted, output)
+
+
+def _share(text: str) -> Share:
+    try:
+        return parse_share(text, least=1)
+    except ValueError as exc:
+        raise InputError(f"--max-failures {exc}") from None
+
+
+def _may_ask() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _ask_for_hazards(plan: Plan, confirmations: Sequence[Confirmation]) -> list[Confirmation]:
+    """On a terminal, have the name typed for each hazardous setting that is not confirmed yet."""
+    if not _may_ask():
+        return []
+    open_changes = [
+        change for change in plan.hazardous if not any(one.covers(change, plan.groups) for one in confirmations)
+    ]
+    answers = []
+    for setting in dict.fromkeys(change.setting for change in open_changes):
+        nodes = [change.node for change in open_changes if change.setting == setting]
+        word = nodes[0] if len(nodes) == 1 else f"{setting}={len(nodes)}"
+        if click.prompt(f"Type {word} to agree to {setting} (see Risk above)", err=True, default="") == word:
+            answers += [Confirmation(node, setting) for node in nodes]
+    return answers
+
+
+def _ask(plan: Plan, *, ask: bool, yes: bool) -> None:
+    if yes or not ask:
+        return
+    nodes = len(plan.nodes)
+    if not _may_ask():
+        raise NotAgreed("nobody is there to say yes; nothing was changed", hint="Add --yes")
+    if not click.confirm(f"Change {nodes} node{'s' * (nodes != 1)}?", err=True):
+        raise NotAgreed("not agreed; nothing was changed")
+
+
+def _run(
+    link: Connection,
+    store: ApiStore,
+    catalogue: Catalogue,
+    plan: Plan,
+    failures: Mapping[str, HypernodeError],
+    options: Options,
+) -> tuple[list[Outcome], int | None]:
+    """Carry out `plan`; returns an outcome for every node, and the signal that interrupted the run or None."""
+    unread = [Outcome(node, "failed", error=error) for node, error in failures.items()]
+    outcomes = list(unread)
+    locks = state_folder() / "locks" / urlsplit(link.api_url).netloc.replace(":", "_")
+    with (
+        progress("applying", len(plan.nodes)) as bar,
+        _interruptible() as (stop, signals),
+        link.executor() as executor,
+    ):
+        for outcome in unread:
+            bar.tell(outcome_line(outcome))
+        for outcome in apply(
+            plan,
+            store,
+            catalogue,
+            executor,
+            options=options,
+            lock_folder=locks,
+            stop=stop,
+            failed_before=len(unread),
+        ):
+            outcomes.append(outcome)
+            bar.step()
+            bar.tell(outcome_line(outcome))
+    changed = set(plan.nodes) | set(failures)
+    outcomes += [Outcome(node, "unchanged") for node in plan.compared if node not in changed]
+    return outcomes, signals[0] if signals else None
+
+
+@contextmanager
+def _interruptible() -> Iterator[tuple[threading.Event, list[int]]]:
+    """Let the first Ctrl-C or SIGTERM stop the start of further nodes, and the second end the process at once."""
+    stop = threading.Event()
+    signals: list[int] = []
+
+    def handle(number: int, frame: object) -> None:
+        if signals:
+            import os
+
+            os._exit(128 + number)
+        signals.append(number)
+        stop.set()
+        click.echo("Interrupted: no more nodes are started. Once more to leave at once.", err=True)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop, signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _sum_up(plan: Plan, outcomes: list[Outcome], interrupted: int | None, output: str) -> Exit:
+    stopped = any(outcome.state == "not_attempted" and outcome.error is None for outcome in outcomes)
+    status = exit_for_run(outcomes, stopped=stopped)
+    if interrupted is not None:
+        status = Exit(128 + interrupted)
+    outcomes.sort(key=lambda outcome: outcome.node)
+    if output == "jsonl":
+        import json
+
+        for outcome in outcomes:
+            click.echo(json.dumps(outcome_row(outcome)))
+    elif output in ("json", "yaml"):
+        click.echo(render_document(run_document(outcomes, status, plan.checksum), output))
+    elif output == "markdown":
+        from hnctl.render.listing import Listing, render_listing
+
+        rows = [outcome_row(outcome) for outcome in outcomes]
+        click.echo(render_listing(Listing("nodes", ["node", "state", "reason"], rows), output))
+    else:
+        click.echo(totals_line(outcomes))
+    return status
