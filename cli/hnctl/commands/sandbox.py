@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import signal
 import sys
@@ -12,31 +11,18 @@ from typing import Any
 
 import click
 
+from hnctl.command import Command
+from hnctl.exits import Exit
+from hnctl.options import SECONDS
 from hypernode.errors import InputError, InvalidNode, MissingPart
 from hypernode.sandbox.faults import ANY, Fault, Rule, make_rules, parse_option, show_rules
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _EXTRA = ("starlette", "uvicorn", "httptools", "uvloop")
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 _LONGEST_VARIABLE = 128 * 1024  # MAX_ARG_STRLEN of Linux
 
 
-class Duration(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it took no parameter
-    """A duration such as ``50ms``, ``2s`` or ``1m``; becomes seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the seconds that `value` spells."""
-        if isinstance(value, int | float):
-            return float(value)
-        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)|0", value)
-        if not found:
-            self.fail(f"{value!r} is no duration: write 50ms, 2s or 1m", param, ctx)
-        return float(found[1]) * _UNITS[found[2]] if found[1] else 0.0
-
-
-class _FaultOption(click.ParamType):  # type: ignore[type-arg]  # see Duration
+class _FaultOption(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it took no parameter
     name = "kind=when"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Rule]:
@@ -68,16 +54,16 @@ def sandbox() -> None:
     """A stand-in for the API on this machine, to try things without an account."""
 
 
-@sandbox.command(epilog=_EXAMPLE + _list_faults())
+@sandbox.command(cls=Command, epilog=_EXAMPLE + _list_faults())
 @click.option("--nodes", type=click.IntRange(1, 20_000), default=50, show_default=True, help="How many nodes.")
-@click.option("--latency", type=Duration(), default="0ms", show_default=True, help="Added to each request, e.g. 50ms.")
+@click.option("--latency", type=SECONDS, default="0ms", show_default=True, help="Added to each request, e.g. 50ms.")
 @click.option(
-    "--flow-time", type=Duration(), default="2s", show_default=True, help="From a write to the end of its flows."
+    "--flow-time", type=SECONDS, default="2s", show_default=True, help="From a write to the end of its flows."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8800, show_default=True, help="0 picks a free one.")
 @click.option("--seed", type=int, default=7, show_default=True, help="What tokens, values and faults depend on.")
 @click.option("--fault", "faults", type=_FaultOption(), multiple=True, help="KIND=20% or KIND=NODE,NODE; repeatable.")
-@click.option("--retry-after", type=Duration(), default="1s", show_default=True, help="What a 429 asks to wait.")
+@click.option("--retry-after", type=SECONDS, default="1s", show_default=True, help="What a 429 asks to wait.")
 def serve(
     nodes: int,
     latency: float,
@@ -92,12 +78,8 @@ def serve(
     Prints the variables that point hnctl to it. Requests can be read back, faults changed and values moved while
     it runs, under /_sandbox/, which is no part of the API.
     """
-    try:
-        from hypernode.sandbox.server import Sandbox
-    except ImportError as exc:
-        if (exc.name or "").partition(".")[0] not in _EXTRA:
-            raise
-        raise MissingPart("the sandbox is not installed", hint="pip install 'hnctl[sandbox]'") from exc
+    _check_installed()
+    from hypernode.sandbox.server import Sandbox
 
     try:
         box = Sandbox(
@@ -122,6 +104,30 @@ def serve(
         signal.sigwait(_ENDS)
     finally:
         box.stop()
+
+
+@sandbox.command(cls=Command)
+def demo() -> Exit:
+    """Play the main job against a sandbox of twelve nodes: validate, diff, apply, drift.
+
+    Needs no account, takes under a minute, and leaves nothing behind.
+
+    Example: hnctl sandbox demo
+    """
+    _check_installed()
+    from hnctl.demo import play
+
+    return play()
+
+
+def _check_installed() -> None:
+    """Tell a user in words when the optional extra is missing."""
+    from importlib.util import find_spec
+
+    if missing := [name for name in _EXTRA if find_spec(name) is None]:
+        raise MissingPart(
+            f"the sandbox is not installed ({', '.join(missing)} missing)", hint="pip install 'hnctl[sandbox]'"
+        )
 
 
 def _print_variables(url: str, tokens: Mapping[str, str]) -> None:
