@@ -39,12 +39,12 @@ def compare_nodes(link: Connection, catalogue: Catalogue, desired: Desired, wher
         return compare(desired, link.reader(), catalogue, executor, where=test, on_node=lambda _: bar.step())
 
 
-def show_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool, err: bool = False) -> None:
+def show_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool) -> None:
     """Print a plan for a person."""
-    from hnctl.render.console import make_console
+    from hnctl.render.console import capture
     from hnctl.render.plan import render_plan
 
-    make_console(stderr=err).print(render_plan(plan, unread, verbose=verbose))
+    click.echo(capture(render_plan(plan, unread, verbose=verbose)))
 
 
 def change_nodes(

@@ -32,7 +32,7 @@ def hnctl(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
         with pytest.raises(SystemExit) as ended:
             main.run()
         out, err = capfd.readouterr()
-        assert "Traceback" not in out + err
+        assert "--debug" in arguments or "Traceback" not in out + err
         return Result(int(ended.value.code or 0), out, err)
 
     return run

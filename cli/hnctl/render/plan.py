@@ -9,11 +9,19 @@ from hnctl.render.listing import markdown_table
 from hypernode.fleet.plan import Change, Plan
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
     from rich.text import Text
 
-_MOST_FOLDS = 12
-_MOST_NAMES = 6
+Crowd = tuple[Sequence[str], tuple[Change, ...]]
+"""Nodes that have the very same changes, and one node's changes."""
+
+# A screen has some fifty lines. A plan that is a little longer is better seen whole; a long one is cut to fit.
+_LINES_SHOWN_WHOLE = 60
+_LINES_OF_A_LONG_PLAN = 22
+_MOST_NAMES = 4
 _MOST_SUMMED = 15
+_MOST_UNREAD = 10
 
 Signature = tuple[tuple[str, str, str], ...]
 
@@ -27,7 +35,7 @@ def summed(plan: Plan) -> list[tuple[str, str, str, int]]:
     return sorted(((*key, count) for key, count in counts.items()), key=lambda row: (row[0], -row[3], row[1:3]))
 
 
-def folded(plan: Plan) -> list[tuple[list[str], tuple[Change, ...]]]:
+def folded(plan: Plan) -> list[Crowd]:
     """Return the nodes that have the very same changes, together; the largest crowd first."""
     crowds: dict[Signature, tuple[list[str], tuple[Change, ...]]] = {}
     for node, changes in plan.by_node().items():
@@ -36,7 +44,7 @@ def folded(plan: Plan) -> list[tuple[list[str], tuple[Change, ...]]]:
     return sorted(crowds.values(), key=lambda crowd: (-len(crowd[0]), crowd[0]))
 
 
-def render_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool) -> Text:
+def render_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool) -> RenderableType:
     """Return what a person is shown of `plan`.
 
     Args:
@@ -44,108 +52,141 @@ def render_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool) -> Text
         unread: Nodes that could not be read, and why.
         verbose: Whether every node is listed by itself.
     """
+    from rich.console import Group
     from rich.text import Text
 
-    text = Text()
-    nodes = len(plan.nodes)
+    parts: list[RenderableType] = []
     if plan.changes:
-        text.append(
-            f"{_count(len(plan.changes), 'change')} on {nodes} of {_count(len(plan.compared), 'node')}\n\n", "bold"
-        )
-        _add_summary(text, plan)
-        _add_hazards(text, plan)
-        _add_nodes(text, plan, verbose=verbose)
+        head = f"{_count(len(plan.changes), 'change')} on {len(plan.nodes)} of {_count(len(plan.compared), 'node')}"
+        parts += [Text(head, "bold"), Text(), *_summary(plan)]
+        if risk := _risk(plan):
+            parts += [Text(), Text("Risk", "bold"), risk]
+        parts += [Text(), *_nodes(plan, verbose=verbose)]
     elif plan.compared or not unread:
-        text.append(f"In sync: {_count(len(plan.compared), 'node')} compared, no difference\n")
+        parts.append(Text(f"In sync: {_count(len(plan.compared), 'node')} compared, no difference"))
     if unread:
-        text.append(f"\nCould not be read: {_count(len(unread), 'node')}\n", "bold red")
-        shown = list(unread.items()) if verbose else list(unread.items())[:_MOST_FOLDS]
-        for node, reason in shown:
-            text.append(f"  {node}: {reason}\n")
-        if len(unread) > len(shown):
-            text.append(f"  ... and {len(unread) - len(shown)} more (--verbose lists them)\n")
+        parts += [Text(), *_unread(unread, verbose=verbose)]
     if plan.changes:
-        text.append(f"\nchecksum {plan.checksum}\n", "dim")
-    text.right_crop(1)
-    return text
+        parts += [Text(), Text(f"checksum {plan.checksum}", "dim")]
+    return Group(*parts)
 
 
-def _add_summary(text: Text, plan: Plan) -> None:
+def _summary(plan: Plan) -> list[Text]:
+    from rich.text import Text
+
     rows = summed(plan)
-    name = max(len(row[0]) for row in rows)
-    for setting, before, after, count in rows[:_MOST_SUMMED]:
-        text.append(f"  {setting:<{name}}  ")
-        text.append(before, "red")
-        text.append(" -> ")
-        text.append(after, "green")
-        text.append(f"  on {_count(count, 'node')}\n")
+    width = max(len(row[0]) for row in rows)
+    lines = [
+        Text.assemble(f"  {setting:<{width}}  ", *_arrow(before, after), f"  on {_count(count, 'node')}")
+        for setting, before, after, count in rows[:_MOST_SUMMED]
+    ]
     if len(rows) > _MOST_SUMMED:
-        text.append(f"  ... and {len(rows) - _MOST_SUMMED} other kinds of change\n")
+        lines.append(Text(f"  ... and {len(rows) - _MOST_SUMMED} other kinds of change"))
+    return lines
 
 
-def _add_hazards(text: Text, plan: Plan) -> None:
+def risks(plan: Plan) -> list[tuple[str, str, str]]:
+    """Return (setting, hazard, text) for all that is worth knowing before a yes, the worst first.
+
+    The hazard says what needs a confirmation of its own, and on how many nodes; it is empty where nothing does.
+    """
     counts: dict[tuple[str, str, str], int] = {}
     for change in plan.hazardous:
         for name in change.hazards:
-            hazard = getattr(change.risk, name)
-            key = (change.setting, name.replace("_", " "), hazard.text)
+            key = (change.setting, name.replace("_", " "), getattr(change.risk, name).text)
             counts[key] = counts.get(key, 0) + 1
-    restarts = sorted({(c.setting, c.risk.restarts) for c in plan.changes if c.risk.restarts})
-    notes = sorted({(c.setting, note) for c in plan.changes if (note := c.risk.note or c.risk.costs)})
-    if counts or restarts or notes:
-        text.append("\nRisk\n", "bold")
-    for (setting, words, why), count in sorted(counts.items()):
-        text.append(f"  {setting}: {words}, on {_count(count, 'node')}", "bold red")
-        text.append(f" (needs --confirm). {why}\n")
-    for setting, service in restarts:
-        text.append(f"  {setting}: {service} restarts\n", "yellow")
-    for setting, note in notes:
-        text.append(f"  {setting}: {note}\n", "yellow")
+    restarts = {(c.setting, "", f"{c.risk.restarts} restarts") for c in plan.changes if c.risk.restarts}
+    notes = {(c.setting, "", note) for c in plan.changes if (note := c.risk.note or c.risk.costs)}
+    hazards = [
+        (setting, f"{words}, on {_count(count, 'node')} (needs --confirm)", why)
+        for (setting, words, why), count in sorted(counts.items())
+    ]
+    return [*hazards, *sorted(restarts), *sorted(notes)]
 
 
-def _add_nodes(text: Text, plan: Plan, *, verbose: bool) -> None:
-    text.append("\n")
+def _risk(plan: Plan) -> Table | None:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for setting, hazard, text in risks(plan):
+        told = Text.assemble((f"{hazard}. ", "bold red"), text) if hazard else Text(text, "yellow")
+        table.add_row(Padding(setting, (0, 0, 0, 2)), told)
+    return table if table.row_count else None
+
+
+def _nodes(plan: Plan, *, verbose: bool) -> list[Text]:
+    from rich.text import Text
+
     if verbose:
-        crowds = [([node], changes) for node, changes in plan.by_node().items()]
-    else:
-        crowds = folded(plan)
-    for names, changes in crowds if verbose else crowds[:_MOST_FOLDS]:
-        text.append("~ ", "yellow")
-        text.append(_names(names), "bold")
-        text.append("\n")
-        width = max(len(change.setting) for change in changes)
-        for change in changes:
-            text.append(f"    {change.setting:<{width}}  ")
-            text.append(change.before, "red")
-            text.append(" -> ")
-            text.append(change.after, "green")
-            text.append("\n")
-    hidden = 0 if verbose else sum(len(names) for names, _ in crowds[_MOST_FOLDS:])
+        return [line for node, changes in plan.by_node().items() for line in _crowd([node], changes)]
+    crowds = folded(plan)
+    room = sum(1 + len(changes) for _, changes in crowds)
+    if room > _LINES_SHOWN_WHOLE:
+        room = _LINES_OF_A_LONG_PLAN
+    lines: list[Text] = []
+    hidden = 0
+    for names, changes in crowds:
+        if hidden or len(lines) + 1 + len(changes) > room:
+            hidden += len(names)
+        else:
+            lines += _crowd(names, changes)
     if hidden:
-        text.append(f"  ... and {_count(hidden, 'more node')} with other changes (--verbose lists them)\n")
+        lines.append(Text(f"  ... and {_count(hidden, 'more node')} with other changes (--verbose lists them)"))
+    return lines
+
+
+def _crowd(names: Sequence[str], changes: Sequence[Change]) -> list[Text]:
+    from rich.text import Text
+
+    width = max(len(change.setting) for change in changes)
+    return [
+        Text.assemble(("~ ", "yellow"), (_names(names), "bold")),
+        *(
+            Text.assemble(f"    {change.setting:<{width}}  ", *_arrow(change.before, change.after))
+            for change in changes
+        ),
+    ]
+
+
+def _arrow(before: str, after: str) -> tuple[tuple[str, str], str, tuple[str, str]]:
+    return (before, "red"), " -> ", (after, "green")
+
+
+def _unread(unread: Mapping[str, str], *, verbose: bool) -> list[Text]:
+    from rich.text import Text
+
+    shown = list(unread.items()) if verbose else list(unread.items())[:_MOST_UNREAD]
+    lines = [Text(f"Could not be read: {_count(len(unread), 'node')}", "bold red")]
+    lines += [Text(f"  {node}: {reason}") for node, reason in shown]
+    if len(unread) > len(shown):
+        lines.append(Text(f"  ... and {len(unread) - len(shown)} more (--verbose lists them)"))
+    return lines
 
 
 def render_plan_markdown(plan: Plan, unread: Mapping[str, str]) -> str:
     """Return `plan` for a comment under a pull request."""
-    lines = [f"**{_count(len(plan.changes), 'change')} on {len(plan.nodes)} of {_count(len(plan.compared), 'node')}**"]
+    lines = []
     if plan.changes:
-        lines += ["", markdown_table(["setting", "from", "to", "nodes"], [[*map(str, row)] for row in summed(plan)])]
-        lines += [
-            "",
-            markdown_table(
-                ["nodes", "changes"],
-                [
-                    [_names(names), "; ".join(f"{c.setting}: {c.before} -> {c.after}" for c in changes)]
-                    for names, changes in folded(plan)
-                ],
-            ),
-            "",
-            f"checksum `{plan.checksum}`",
+        head = f"{_count(len(plan.changes), 'change')} on {len(plan.nodes)} of {_count(len(plan.compared), 'node')}"
+        lines += [f"**{head}**", ""]
+        lines.append(markdown_table(["setting", "from", "to", "nodes"], [[*map(str, row)] for row in summed(plan)]))
+        if told := risks(plan):
+            lines += ["", markdown_table(["risk of", "hazard", "what it means"], told)]
+        crowds = [
+            [_names(names), "; ".join(f"{c.setting}: {c.before} -> {c.after}" for c in changes)]
+            for names, changes in folded(plan)
         ]
+        lines += ["", markdown_table(["nodes", "changes"], crowds), "", f"checksum `{plan.checksum}`"]
+    elif plan.compared or not unread:
+        lines.append(f"**In sync**: {_count(len(plan.compared), 'node')} compared, no difference")
     if unread:
         lines += ["", "Could not be read:", ""]
         lines += [f"- {node}: {reason}" for node, reason in unread.items()]
-    return "\n".join(lines)
+    return "\n".join(lines).lstrip("\n")
 
 
 def _names(names: Sequence[str]) -> str:
