@@ -8,12 +8,14 @@ parallel = 16
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from hypernode.errors import FileError, Problem
+from hypernode.errors import FileError, InputError, Problem
 from hypernode.places import config_file
 
 DEFAULT_API_URL = "https://api.hypernode.com"
@@ -31,6 +33,9 @@ KEYS: Mapping[str, tuple[type, Any, str]] = {
     "wait": (float, 900.0, "seconds to wait for a change to be applied"),
 }
 """Every key: its type, its default, what it is."""
+
+_TIME = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|)")
+_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,20 @@ class Config:
             return self.values[key], str(self.path)
         return default, "default"
 
+    def seconds(self, key: str) -> float:
+        """Return the value of `key`, which is a time, in seconds; a variable may give it a unit, as in 250ms or 15m.
+
+        Raises:
+            InputError: A variable holds no time.
+        """
+        value, source = self.find(key)
+        if not isinstance(value, str):
+            return float(value)
+        match = _TIME.fullmatch(value.strip())
+        if match is None:
+            raise InputError(f"{key} cannot be {value!r} ({source})", hint="Write 90s, 250ms, 15m or 2h")
+        return float(match[1]) * _UNITS[match[2]]
+
 
 def load_config(path: Path | None = None) -> Config:
     """Read config.toml; a missing file is an empty one.
@@ -69,13 +88,36 @@ def load_config(path: Path | None = None) -> Config:
 
     try:
         values = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise FileError(str(path), [Problem(1, 1, f"the file is not TOML: {exc}")]) from None
     if problems := [
         Problem(_line_of(key, raw), 1, text) for key, value in values.items() if (text := _wrong(key, value))
     ]:
         raise FileError(str(path), problems)
     return Config(path, values)
+
+
+def check_api_url(url: str) -> str:
+    """Return `url` without its trailing slash if a token may be sent there.
+
+    Raises:
+        InputError: No http(s) address, one with a user or password in it, or plain http to another machine.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or "@" in parts.netloc:
+        raise InputError(
+            "the API address must read like https://api.hypernode.com", hint="Set HNCTL_API_URL or api_url"
+        )
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise InputError(
+            f"plain http to {host} would show the token to the network",
+            hint="Use https; http is for the sandbox",
+        )
+    return url.rstrip("/")
 
 
 def _wrong(key: str, value: object) -> str | None:
@@ -95,3 +137,14 @@ def _line_of(key: str, raw: bytes) -> int:
         if line.split(b"=")[0].strip().strip(b'"') == key.encode():
             return number
     return 1
+
+
+def _is_loopback(host: str) -> bool:
+    if host in ("localhost", "127.0.0.1"):
+        return True
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

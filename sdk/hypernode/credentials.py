@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from hypernode.config import Config
+from hypernode.config import Config, check_api_url
 from hypernode.errors import CredentialsError, NoToken, SecretUnavailable
 from hypernode.names import parent_of
 from hypernode.places import on_node
@@ -42,6 +42,7 @@ def find_token(node: str, *, api_url: str, config: Config, only_node: bool) -> T
     Raises:
         NoToken: No source has one.
         CredentialsError: A source has something that cannot be a token, or cannot be asked.
+        InputError: The address cannot be one of an API.
     """
     names = [node] if (parent := parent_of(node)) is None else [node, parent]
     token = (
@@ -74,7 +75,7 @@ def tokens_in_environment() -> dict[str, Secret]:
         return {}
     try:
         tokens = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         tokens = None
     if not isinstance(tokens, dict) or not all(isinstance(token, str) for token in tokens.values()):
         raise CredentialsError(
@@ -85,8 +86,12 @@ def tokens_in_environment() -> dict[str, Secret]:
 
 
 def keyring_service(api_url: str) -> str:
-    """Return the keyring service that holds the tokens for one API host."""
-    return f"hnctl {urlsplit(api_url).netloc}"
+    """Return the keyring service that holds the tokens for one API host.
+
+    Raises:
+        InputError: The address cannot be one of an API.
+    """
+    return f"hnctl {urlsplit(check_api_url(api_url)).netloc}"
 
 
 def read_keyring(service: str, user: str) -> Secret | None:
@@ -133,7 +138,7 @@ def own_name() -> str | None:
     """Return the name of the node that we stand on, or None elsewhere (CONTRACT.md 4.4)."""
     try:
         tag = json.loads(on_node(APP_FILE).read_text("utf-8")).get("tag")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, RecursionError, AttributeError):
         return None
     return tag if isinstance(tag, str) else None
 

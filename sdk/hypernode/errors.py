@@ -34,6 +34,7 @@ of a secret setting.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
@@ -57,9 +58,13 @@ class HypernodeError(Exception):
         self.node = node
 
     def __str__(self) -> str:
-        if self.node is None or self.node in self.message:
+        if self.node is None or self._names_node(self.node):
             return self.message
         return f"{self.node}: {self.message}"
+
+    def _names_node(self, node: str) -> bool:
+        """Tell whether the message has `node` as a word of its own: shop1 is not named by shop12 or shop1-eph7."""
+        return re.search(rf"(?<![\w-]){re.escape(node)}(?![\w-])", self.message) is not None
 
 
 class InputError(HypernodeError):
@@ -198,11 +203,26 @@ class NotFound(ApiError):
 
 
 class TryLater(ApiError):
-    """429, 502, 503 or 504, still after all retries."""
+    """429, 502, 503 or 504, still after all retries.
+
+    Attributes:
+        retry_after: Seconds that the server asked to wait, or None.
+    """
 
     code = "try_later"
-    retry_after: float | None = None
-    """Seconds that the server asked to wait, or None."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        fields: Mapping[str, Sequence[str]] | None = None,
+        retry_after: float | None = None,
+        hint: str | None = None,
+        node: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, fields=fields, hint=hint, node=node)
+        self.retry_after = retry_after
 
 
 class BadAnswer(ApiError):

@@ -6,7 +6,9 @@ header or body, and a comparison. Files and plans hold a `Reference` in its plac
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -58,14 +60,25 @@ class Secret:
 
 
 def redact(text: str, secrets: Iterable[Secret | None]) -> str:
-    """Return `text` with every one of `secrets` replaced by the mask, as such and in its JSON spelling."""
-    for secret in secrets:
-        if secret:
-            plain = secret.reveal()
-            escaped = plain.encode("unicode_escape").decode()
-            for form in {plain, escaped, plain.replace("\\", "\\\\").replace('"', '\\"')}:
-                text = text.replace(form, MASK)
+    """Return `text` with every one of `secrets` replaced by the mask, as such and in every JSON spelling.
+
+    A decoded value can be JSON once more, and a body that was cut short cannot be decoded at all; so the spellings
+    are looked for too.
+    """
+    # The longer first: of "canary-long", masking a secret "canary" would leave the rest.
+    for plain in sorted({secret.reveal() for secret in secrets if secret}, key=len, reverse=True):
+        text = re.sub(f"{re.escape(plain)}|{''.join(map(_json_spellings, plain))}", MASK, text)
     return text
+
+
+def _json_spellings(letter: str) -> str:
+    r"""Return a pattern of all ways to write `letter` inside a JSON text: itself or \n, \uXXXX, and PHP's \/."""
+    units = letter.encode("utf-16-be", "surrogatepass").hex()
+    code = "".join(rf"\\u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4))
+    spellings = [re.escape(json.dumps(letter, ensure_ascii=False)[1:-1]), code]
+    if letter == "/":
+        spellings.append(r"\\/")
+    return f"(?:{'|'.join(spellings)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +147,9 @@ def check_present(reference: Reference, *, folder: Path) -> None:
 def _check_file(path: Path, reference: Reference) -> None:
     try:
         mode = path.stat().st_mode
-    except OSError as exc:
-        raise SecretUnavailable(f"{reference} cannot be read: {exc.strerror}") from None
+    except (OSError, ValueError) as exc:  # a ValueError for a path with a NUL in it
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise SecretUnavailable(f"{reference} cannot be read: {reason}") from None
     if stat.S_ISDIR(mode):
         raise SecretUnavailable(f"{reference} is a folder")
     if not os.access(path, os.R_OK):

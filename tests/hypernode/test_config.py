@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hypernode.config import DEFAULT_API_URL, KEYS, load_config
-from hypernode.errors import FileError
+from hypernode.errors import FileError, InputError
 
 
 def written(tmp_path: Path, text: str | bytes) -> Path:
@@ -74,7 +74,9 @@ def test_a_command_is_a_list_of_words(tmp_path: Path, value: str):
     ]
 
 
-@pytest.mark.parametrize("text", ["api_url = ", b"api_url = '\xff'", "a = 1\na = 2\n", "[", b"\0"])
+@pytest.mark.parametrize(
+    "text", ["api_url = ", b"api_url = '\xff'", "a = 1\na = 2\n", "[", b"\0", "a = " + "[" * 100_000]
+)
 def test_a_file_that_is_no_toml_is_one_problem(tmp_path: Path, text: str | bytes):
     ((line, message),) = problems(tmp_path, text)
     assert line == 1
@@ -85,3 +87,27 @@ def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path):
     with pytest.raises(FileError) as caught:
         load_config(tmp_path)
     assert str(caught.value) == f"{tmp_path}:1:1: the file cannot be read: Is a directory"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("900", 900), ("1.5", 1.5), ("250ms", 0.25), ("2s", 2), ("15m", 900), (" 2h ", 7200), ("0", 0)],
+)
+def test_a_time_in_a_variable_may_have_a_unit(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float):
+    """As on the command line, which reads the same variable."""
+    monkeypatch.setenv("HNCTL_WAIT", text)
+    assert load_config().seconds("wait") == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "1e9", "2 s", "s", "2d"])
+def test_what_is_no_time_is_told_with_its_variable(monkeypatch: pytest.MonkeyPatch, text: str):
+    monkeypatch.setenv("HNCTL_WAIT", text)
+    with pytest.raises(InputError) as caught:
+        load_config().seconds("wait")
+    assert str(caught.value) == f"wait cannot be {text!r} (HNCTL_WAIT)"
+    assert caught.value.hint == "Write 90s, 250ms, 15m or 2h"
+
+
+def test_a_time_of_the_file_or_by_default_is_a_number_of_seconds(tmp_path: Path):
+    config = load_config(written(tmp_path, "timeout = 3\n"))
+    assert (config.seconds("timeout"), config.seconds("wait")) == (3.0, 900.0)

@@ -28,7 +28,7 @@ from hypernode.credentials import (
     read_keyring,
     tokens_in_environment,
 )
-from hypernode.errors import CredentialsError, HypernodeError, NoToken
+from hypernode.errors import CredentialsError, HypernodeError, InputError, NoToken
 from hypernode.secrets import Secret
 
 API = "https://api.hypernode.com"
@@ -300,6 +300,12 @@ def test_the_keyring_keeps_tokens_by_api_host(tmp_path: Path, backend: FakeKeyri
     with pytest.raises(NoToken):
         find_token("kaasshop", api_url="http://127.0.0.1:8080", config=config(tmp_path), only_node=True)
     assert backend.asked[-1] == ("hnctl 127.0.0.1:8080", "kaasshop")
+
+
+def test_no_keyring_is_asked_for_what_is_no_address(tmp_path: Path, backend: FakeKeyring):
+    with pytest.raises(InputError, match="the API address must read like"):
+        find_token("kaasshop", api_url="https://[bad", config=config(tmp_path), only_node=True)
+    assert backend.asked == []
 
 
 def test_an_empty_keyring_entry_is_none(tmp_path: Path, backend: FakeKeyring):

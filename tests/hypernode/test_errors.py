@@ -124,6 +124,7 @@ def test_the_text_names_the_node_unless_the_message_does_already():
 def test_a_node_whose_name_is_part_of_another_word_is_named_all_the_same():
     assert str(HypernodeError("the API refused the token (401)", node="he")) == "he: the API refused the token (401)"
     assert str(HypernodeError("shop12 is busy", node="shop1")) == "shop1: shop12 is busy"
+    assert str(HypernodeError("shop1-eph7 is busy", node="shop1")) == "shop1: shop1-eph7 is busy"
 
 
 def test_an_error_carries_message_hint_and_node_as_data():

@@ -128,6 +128,12 @@ def test_redaction_leaves_a_text_without_the_secret_as_it_is(text: str, secret: 
         assert redact(text, [Secret(secret)]) == text
 
 
+@pytest.mark.parametrize("spelled", ["caf\\u00e9/x", "caf\\u00E9\\/x", "caf\u00e9\\/x", "\\u0063af\u00e9\\u002fx"])
+def test_every_letter_of_a_secret_may_be_spelled_in_its_own_way(spelled: str):
+    assert json.loads(f'"{spelled}"') == "caf\u00e9/x"
+    assert redact(f'{{"a": "{spelled}', [Secret("caf\u00e9/x")]) == '{"a": "***'
+
+
 def test_redaction_passes_over_what_is_no_secret():
     assert redact("nothing here", [None, Secret("")]) == "nothing here"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,11 @@ from hypernode.errors import (
 )
 from hypernode.secrets import Secret, redact
 
-_LONGEST_MESSAGE = 500
-_TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LONGEST_TEXT = 500
+_LONGEST_MESSAGE = 2_000
+_TITLE = re.compile(r"<title[^<>]*>([^<]+)", re.IGNORECASE)
+# What moves a cursor, and halves of surrogate pairs, which no stream takes.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 # The one text that is matched: it is English because we always ask for English (CONTRACT.md 1.1, 1.4).
 _SWITCHED_OFF = re.compile(r"financial|api token usage|allow_api_token_usage", re.IGNORECASE)
 
@@ -67,7 +69,13 @@ def decode(body: bytes, *, status: int, what: str, node: str | None) -> Any:
 
 
 def failure(
-    status: int, body: bytes, *, what: str, node: str | None, secrets: Iterable[Secret | None] = ()
+    status: int,
+    body: bytes,
+    *,
+    what: str,
+    node: str | None,
+    secrets: Collection[Secret] = (),
+    retry_after: float | None = None,
 ) -> ApiError | TokenRefused:
     """Return the error that an answer with a failing `status` stands for.
 
@@ -76,15 +84,15 @@ def failure(
         body: As received.
         what: The request, as ``GET /v2/app/kaasshop/``.
         node: The node it was about.
-        secrets: Texts that must not show up in the message even if the server repeats them.
+        secrets: Texts that must not show up in the error even if the server repeats them.
+        retry_after: Seconds that the server asks to wait.
     """
-    fields = messages(body)
     fields = {
         _tidy(redact(name, secrets)): tuple(_tidy(redact(text, secrets)) for text in texts)
-        for name, texts in fields.items()
+        for name, texts in messages(body, secrets).items()
     }
     words = "; ".join(f"{name}: {text}" if name else text for name, texts in fields.items() for text in texts if text)
-    said = f": {words}" if words else ""
+    said = f": {_tidy(words, _LONGEST_MESSAGE)}" if words else ""
     hint: str | None
     match status:
         case 401:
@@ -109,16 +117,19 @@ def failure(
             text = f"{what} was not found (404){said}"
             hint = "Either there is no such node, or the token belongs to another one"
         case 429 | 502 | 503 | 504:
-            kind = TryLater
             text, hint = f"{what} answered {status}{said}", "Try again later"
+            return TryLater(text, status=status, fields=fields, retry_after=retry_after, hint=hint, node=node)
         case _:
             kind = ApiError
             text, hint = f"{what} answered {status}{said}", None
     return kind(text, status=status, fields=fields, hint=hint, node=node)
 
 
-def messages(body: bytes) -> Fields:
-    """Return the server's messages by field out of any body; "" holds those of no field."""
+def messages(body: bytes, secrets: Collection[Secret] = ()) -> Fields:
+    """Return the server's messages by field out of any body; "" holds those of no field.
+
+    Decoded texts come without `secrets`, since a message that spells an object anew would escape a part of them.
+    """
     text = body.decode("utf-8", errors="replace").strip()
     if not text:
         return {}
@@ -126,19 +137,35 @@ def messages(body: bytes) -> Fields:
         title = _TITLE.search(text)
         return {"": (f"an HTML page, {title[1].strip()}" if title else "an HTML page",)}
     try:
-        data = json.loads(text)
+        return _by_field(_redacted(json.loads(text), secrets))
     except (ValueError, RecursionError):
         return {"": (text,)}
-    if not isinstance(data, Mapping):
+
+
+def _redacted(value: Any, secrets: Collection[Secret]) -> Any:
+    """Return decoded JSON with `secrets` masked in all its texts, names included."""
+    match value:
+        case str():
+            return redact(value, secrets)
+        case list():
+            return [_redacted(item, secrets) for item in value]
+        case dict():
+            return {redact(name, secrets): _redacted(item, secrets) for name, item in value.items()}
+        case _:
+            return value
+
+
+def _by_field(data: Any) -> Fields:
+    if not isinstance(data, dict):
         return {"": _texts(data)}
     fields: Fields = {}
     for name, value in data.items():
-        key = "" if name in ("detail", "non_field_errors", "errors", "message") else str(name)
+        key = "" if name in ("detail", "non_field_errors", "errors", "message") else name
         fields[key] = fields.get(key, ()) + _texts(value)
     return fields
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _texts(value: Any) -> tuple[str, ...]:
     match value:
         case None:
             return ()
@@ -150,7 +177,7 @@ def _texts(value: object) -> tuple[str, ...]:
             return (json.dumps(value),)
 
 
-def _tidy(text: str) -> str:
-    """Return one line of bounded length without control characters: the text came over the network."""
-    text = _CONTROL.sub(" ", text.replace("\n", " "))
-    return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + "..."
+def _tidy(text: str, longest: int = _LONGEST_TEXT) -> str:
+    """Return one printable line of bounded length: the text came over the network."""
+    text = _UNPRINTABLE.sub(" ", text)
+    return text if len(text) <= longest else text[:longest] + "..."

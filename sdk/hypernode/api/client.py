@@ -35,6 +35,7 @@ class Client:
 
     Raises:
         InvalidNode: No node can have this name.
+        InputError: The address or the time limit of the environment cannot be used.
         NoToken: No token was given and none was found.
     """
 
@@ -56,19 +57,19 @@ class Client:
         self._owns_transport = transport is None
         if transport is None or token is None:
             config = load_config()
-            url = transport.api_url if transport else api_url or str(config.find("api_url")[0])
-        if token is None:
-            found = find_token(node, api_url=url, config=config, only_node=True)
-        else:
-            found = explicit(token, node)
         if transport is None:
             transport = Transport(
-                url,
-                timeout=float(config.find("timeout")[0]),
+                api_url or str(config.find("api_url")[0]),
+                timeout=config.seconds("timeout"),
                 ca_file=config.find("ca_file")[0],
                 sleep=sleep,
                 clock=clock,
             )
+        # After the transport, which has checked the address that the token is for.
+        if token is None:
+            found = find_token(node, api_url=transport.api_url, config=config, only_node=True)
+        else:
+            found = explicit(token, node)
         self._transport = transport
         self.settings = Settings(
             transport, node, found.secret, catalogue or Catalogue.bundled(), sleep=sleep, clock=clock

@@ -105,13 +105,14 @@ def watch(
         going_on = [flow for flow in flows if not flow.is_over]
         if not going_on:
             return
-        if clock() - started >= timeout:
+        left = started + timeout - clock()
+        if left <= 0:
             raise FlowTimedOut(
                 f"{going_on[0].name} is not done after {timeout:.0f} seconds; it goes on",
                 flow=going_on[0].uuid,
                 state=going_on[0].state,
             )
-        sleep(interval)
+        sleep(min(interval, left))
         interval = min(interval * _GROWTH, max(LONGEST_INTERVAL, interval))
 
 
@@ -152,7 +153,7 @@ def wait(
     while True:
         left = started + timeout - clock()
         if left <= 0:
-            last = flows[0] if flows else None
+            last = next((flow for flow in flows if flow.state != "success"), None)
             raise FlowTimedOut(
                 f"not done after {timeout:.0f} seconds"
                 + (f": {last.name} is {last.state or 'not started'}" if last else ""),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from hypernode.config import check_api_url
 from hypernode.places import cache_folder
 from hypernode.secrets import Secret
 
@@ -22,7 +23,11 @@ LIFETIME = 24 * 3600
 
 
 def cached(api_url: str) -> Mapping[str, Any] | None:
-    """Return the list that was fetched within the last day, or None. A damaged file counts as none."""
+    """Return the list that was fetched within the last day, or None. A damaged file counts as none.
+
+    Raises:
+        InputError: The address cannot be one of an API.
+    """
     path = _path(api_url)
     try:
         if not 0 <= time.time() - path.stat().st_mtime < LIFETIME:
@@ -49,4 +54,4 @@ def fetch(transport: Transport, token: Secret) -> Mapping[str, Any]:
 
 
 def _path(api_url: str) -> Path:
-    return cache_folder() / "settings" / f"{urlsplit(api_url).netloc.replace(':', '_')}.json"
+    return cache_folder() / "settings" / f"{urlsplit(check_api_url(api_url)).netloc.replace(':', '_')}.json"

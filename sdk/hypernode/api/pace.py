@@ -2,17 +2,18 @@
 
 Without a cap and without a 429 nothing is held back. A 429 halves the rate that was measured just before it and
 pauses everybody until its Retry-After; every good answer then lets the rate grow a little, until it is free again.
+Whoever cannot wait for the end of that pause is told so at once.
 """
 
 from __future__ import annotations
 
-import random
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+
+from hypernode.errors import TryLater
 
 _SLOWEST = 5.0  # seconds between requests, however many 429s come
 _FREE = 0.002  # an interval below this is no limit worth keeping
@@ -28,15 +29,32 @@ class Pace:
         self._interval = self._floor
         self._next = 0.0
         self._calm_until = 0.0
+        self._closed_until = 0.0
         self._left: deque[float] = deque(maxlen=_MEASURED)
         self._clock = clock
         self._lock = threading.Lock()
 
-    def wait_for_turn(self) -> float:
-        """Take the next turn and return how many seconds it is away."""
+    def wait_for_turn(self, longest: float = math.inf) -> float:
+        """Take the next turn and return how many seconds it is away.
+
+        Args:
+            longest: Seconds that the server may keep us waiting; waiting for our own cap and for each other is not
+                counted, since it is as long as the caller made it.
+
+        Raises:
+            TryLater: The server wants no request for longer than that; no turn was taken.
+        """
         with self._lock:
             now = self._clock()
-            turn = max(now, self._next)
+            closed = self._closed_until - now
+            if closed > longest:
+                raise TryLater(
+                    f"the API asked for a pause that lasts {closed:.0f} more seconds",
+                    status=429,
+                    retry_after=closed,
+                    hint="Try again later",
+                )
+            turn = max(now, self._next, self._closed_until)
             if self._interval or turn > now:
                 self._next = turn + self._interval
             self._left.append(turn)
@@ -50,7 +68,7 @@ class Pace:
             if now >= self._calm_until:
                 self._interval = min(max(2 * self._measured(), 2 * self._interval, 0.01), _SLOWEST)
             self._calm_until = max(self._calm_until, now + max(pause, self._interval))
-            self._next = max(self._next, now + pause)
+            self._closed_until = max(self._closed_until, now + pause)
 
     def speed_up(self) -> None:
         """Take note of a good answer."""
@@ -65,24 +83,3 @@ class Pace:
         if len(self._left) < 2:
             return 0.0
         return (self._left[-1] - self._left[0]) / (len(self._left) - 1)
-
-
-def backoff(attempt: int, *, base: float = 0.5, longest: float = 10.0) -> float:
-    """Return how long to wait before the retry numbered `attempt` (from 0): exponential, with full jitter."""
-    return random.uniform(0, min(longest, base * 2**attempt))
-
-
-def retry_after_seconds(header: str | None, *, now: Callable[[], float] = time.time) -> float | None:
-    """Return the seconds that a Retry-After header asks for, in either of its forms; None when it says nothing."""
-    if not header:
-        return None
-    text = header.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:6])
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.fromtimestamp(now(), UTC)).total_seconds())

@@ -107,35 +107,43 @@ class Settings:
         if isinstance(value, Secret):
             if not setting.secret:
                 raise InvalidValue(f"{name} is not secret: give its value as it is")
-            return value
+            return setting.parse(value.reveal())
         return setting.parse(as_text(value))
 
     def _post(self, wished: dict[str, SettingValue]) -> Update:
         body = {name: v.reveal() if isinstance(v, Secret) else v for name, v in wished.items()}
         secrets = [value for value in wished.values() if isinstance(value, Secret)]
+        failure: ConnectionFailed | ApiError | None = None
         for attempt in range(_MOST_SENDS):
-            started = datetime.now(UTC)
+            sent_at = datetime.now(UTC)
             try:
                 answer = self._transport.send(
                     "PATCH", f"/v2/app/{self._node}/", body, token=self._token, node=self._node, secrets=secrets
                 )
             except (ConnectionFailed, ApiError) as exc:
-                if not _may_be_sent_again(exc) or attempt + 1 == _MOST_SENDS:
+                if not _may_be_sent_again(exc):
                     raise
+                # A send that can have arrived counts for more than a later one that cannot.
+                if failure is None or _may_have_arrived(exc) >= _may_have_arrived(failure):
+                    failure, since = exc, sent_at
                 logger.debug("%s; reading before anything is sent again", exc)
-                update = self._look_for(wished, started, exc)
+                update = self._look_for(wished, since, failure)
                 if update is not None:
                     return update
+                if attempt + 1 == _MOST_SENDS:
+                    raise failure from failure.__cause__
                 continue
             if answer.status != 202:
                 return self._update(wished, posted=False)
             tracker = _UUID.search((answer.location or "").partition("?")[0])
             if tracker:
                 return self._update(wished, tracker=tracker[0].lower())
-            return self._update(wished, since=self._transport.server_time(started) - _CLOCK_DOUBT)
+            return self._update(wished, since=self._transport.server_time(sent_at) - _CLOCK_DOUBT)
         raise AssertionError("the loop returns or raises")
 
-    def _look_for(self, wished: dict[str, SettingValue], started: datetime, cause: HypernodeError) -> Update | None:
+    def _look_for(
+        self, wished: dict[str, SettingValue], sent_at: datetime, cause: ConnectionFailed | ApiError
+    ) -> Update | None:
         """Find out whether a write without an answer arrived; None when nothing of it is to be seen.
 
         The logbook shows a flow only some seconds after it was posted (CONTRACT.md 1.7), hence several looks.
@@ -145,12 +153,14 @@ class Settings:
                 self._sleep(pause)
                 # Asked before the server's time is taken, since that comes with an answer.
                 newest = self._flows.newest()
-                since = self._transport.server_time(started) - _CLOCK_DOUBT
+                since = self._transport.server_time(sent_at) - _CLOCK_DOUBT
                 if flow := posted_since(since, newest):
                     return self._update(wished, tracker=flow.tracker.uuid, flow=flow.uuid)
                 if not self.differing(wished):
                     return self._update(wished, posted=False)
         except HypernodeError as exc:
+            if not _may_have_arrived(cause):
+                raise cause from cause.__cause__
             raise OutcomeUnknown(
                 f"a change was sent and its answer was lost ({cause.message}); "
                 f"reading the node failed too: {exc.message}",
@@ -282,20 +292,23 @@ class Update:
         return "the node has " + ", ".join(f"{name} {_shown(value)}" for name, value in differing.items())
 
 
-def _looks(cause: HypernodeError) -> tuple[float, ...]:
-    """Return the pauses before the looks that decide whether a write is sent again."""
-    if isinstance(cause, ApiError) and cause.status == 429:
-        return (0.0,)  # turned away at the door: one look is enough
-    if isinstance(cause, ConnectionFailed) and not cause.maybe_applied:
-        return (0.5,)
-    return (0.5, 1.0, 2.0)
-
-
 def _may_be_sent_again(exc: ConnectionFailed | ApiError) -> bool:
     """Tell whether `exc` leaves open if the write was applied, or says that it never arrived."""
     if isinstance(exc, ConnectionFailed):
         return not exc.permanent
     return exc.status == 429 or exc.status >= 500
+
+
+def _may_have_arrived(exc: ConnectionFailed | ApiError) -> bool:
+    """Tell whether the write that ended with `exc` may be applied all the same; a 429 turned it away at the door."""
+    return exc.maybe_applied if isinstance(exc, ConnectionFailed) else exc.status != 429
+
+
+def _looks(cause: ConnectionFailed | ApiError) -> tuple[float, ...]:
+    """Return the pauses before the looks that decide whether a write is sent again."""
+    if _may_have_arrived(cause):
+        return (0.5, 1.0, 2.0)
+    return (0.5,) if isinstance(cause, ConnectionFailed) else (0.0,)  # a 429 brings a pause of its own
 
 
 def _shown(value: SettingValue) -> str:

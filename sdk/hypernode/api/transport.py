@@ -2,7 +2,8 @@
 
 What must stay true:
 - a token travels to the configured origin only: no redirect, no `next` link and no Location moves it elsewhere;
-- every wait ends: connect and read have limits, and all tries of a read share one deadline;
+- every wait ends: connect and read have limits, all tries of a read share one deadline, and no pause that the server
+  asks for goes beyond it;
 - a write is sent once. Whether it may be sent again is for the caller to decide, after reading.
 """
 
@@ -10,24 +11,28 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
-import random
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
 from hypernode.api.answers import Answer, decode, failure
-from hypernode.api.pace import Pace, backoff, retry_after_seconds
-from hypernode.config import DEFAULT_API_URL
-from hypernode.errors import ApiError, BadAnswer, ConnectionFailed, HypernodeError, InputError, TryLater
+from hypernode.api.links import linked_path, redirected
+from hypernode.api.pace import Pace
+from hypernode.api.retries import pause_before_retry, retry_after_seconds
+from hypernode.config import DEFAULT_API_URL, check_api_url
+from hypernode.errors import ApiError, BadAnswer, ConnectionFailed, InputError, TokenRefused, TryLater
 from hypernode.secrets import Secret
 from hypernode.version import __version__
 
@@ -37,12 +42,25 @@ CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 20.0
 DEADLINE = 90.0
 _MOST_REDIRECTS = 5
-_MOST_TRIES_UNCONNECTED = 3
-_MOST_TRIES_BAD_ANSWER = 4
 _LARGEST_BODY = 64 * 1024 * 1024
-_RETRIED = frozenset({429, 502, 503, 504})  # CONTRACT.md 7, retries
+_UNSENDABLE = (  # a token, an address or a proxy that no request can be made of
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    urllib3.exceptions.LocationParseError,
+)
 
-Headers = Mapping[str, str]
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What all tries, redirects and errors of one call have in common."""
+
+    what: str
+    """What was asked for, as errors name it. Never an address that the server chose, which may repeat the token."""
+    token: Secret
+    node: str | None
+    give_up: float
+    """When nothing further may be waited for, by the transport's clock."""
 
 
 class Transport:
@@ -54,12 +72,12 @@ class Transport:
         pool_size: Connections kept open: as many as there are threads.
         rps: Most requests a second; None: no cap.
         ca_file: Certificates to trust instead of the system's.
-        deadline: Seconds that all tries of one read may take together.
+        deadline: Seconds that all tries of one read may take together, and that a write may wait for its turn.
         sleep: Waits; an argument so that tests need not.
         clock: Monotonic seconds.
 
     Raises:
-        InputError: The address is not one that a token may be sent to.
+        InputError: The address is not one that a token may be sent to, or a time limit is none.
     """
 
     def __init__(
@@ -74,9 +92,11 @@ class Transport:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if not 0 < timeout < math.inf or not 0 <= deadline < math.inf:
+            raise InputError("a time limit must be finite and more than 0 seconds", hint="Set HNCTL_TIMEOUT or timeout")
         self.api_url = check_api_url(api_url)
         parts = urlsplit(self.api_url)
-        self._origin = (parts.scheme, parts.netloc)
+        self._host = parts.netloc
         self._timeout = (CONNECT_TIMEOUT, timeout)
         self._deadline = deadline
         self._sleep = sleep
@@ -115,15 +135,20 @@ class Transport:
             ConnectionFailed, TryLater, BadAnswer: Still so after all tries.
             ApiError, TokenRefused: Any other failing status.
         """
-        url = self.api_url + path + (f"?{urlencode(query)}" if query else "")
-        give_up = self._clock() + self._deadline
+        asked = path + (f"?{urlencode(query)}" if query else "")
+        return self._read(asked, self._call(f"GET {asked}", token, node))
+
+    def _call(self, what: str, token: Secret, node: str | None) -> _Call:
+        return _Call(what, token, node, give_up=self._clock() + self._deadline)
+
+    def _read(self, path: str, call: _Call) -> Answer:
         attempt = 0
         while True:
             try:
-                return self._get_following(url, token=token, node=node)
+                return self._get_following(self.api_url + path, call)
             except (ConnectionFailed, ApiError) as exc:
-                pause = self._pause_before_retry(exc, attempt)
-                if pause is None or self._clock() + pause > give_up:
+                pause = pause_before_retry(exc, attempt)
+                if pause is None or self._clock() + pause > call.give_up:
                     raise
                 logger.debug("%s; trying again in %.1f s", exc, pause)
             self._sleep(pause)
@@ -147,16 +172,10 @@ class Transport:
             if not isinstance(link, str) or not data["results"] or link in seen:
                 return
             seen.add(link)
-            answer = self._get_linked(link, token=token, node=node)
-
-    def _get_linked(self, link: str, *, token: Secret, node: str | None) -> Answer:
-        """Read the page that a `next` link names: its path and query only, on our own origin."""
-        parts = urlsplit(link)
-        base = urlsplit(self.api_url).path
-        path = parts.path.removeprefix(base) if base else parts.path
-        if not path.startswith("/") or "\\" in link:
-            raise BadAnswer("the API answered a link to the next page that has no path", status=200, node=node)
-        return self.get(path + (f"?{parts.query}" if parts.query else ""), token=token, node=node)
+            linked = linked_path(link, self.api_url)
+            if linked is None:
+                raise BadAnswer("the API answered a link to the next page that has no path", status=200, node=node)
+            answer = self._read(linked, self._call(f"GET {path}", token, node))
 
     def send(
         self,
@@ -182,74 +201,70 @@ class Transport:
             ConnectionFailed: `maybe_applied` tells whether the server can have seen the request.
             ApiError, TokenRefused: A failing status.
         """
-        what = f"{method} {path}"
-        response = self._exchange(method, self.api_url + path, token=token, node=node, body=json.dumps(body).encode())
+        call = self._call(f"{method} {path}", token, node)
+        response = self._exchange(method, self.api_url + path, call, json.dumps(body).encode())
         status = response.status_code
         try:
-            content = _content(response, what, node)
+            content = _content(response, call)
         except ConnectionFailed:
             # The status has arrived, and with it all that a good answer to a write has to say.
             if not 200 <= status < 300:
                 raise
             content = b""
-        self._note(status, response.headers, what)
+        self._note(response, call)
         if not 200 <= status < 300:
-            raise failure(status, content, what=what, node=node, secrets=[token, *secrets])
+            raise _failure(response, content, call, secrets)
         try:
-            data = decode(content, status=status, what=what, node=node)
+            data = decode(content, status=status, what=call.what, node=node)
         except BadAnswer:
             data = None
         return Answer(status, data, response.headers.get("Location"))
 
-    def _get_following(self, url: str, *, token: Secret, node: str | None) -> Answer:
+    def _get_following(self, url: str, call: _Call) -> Answer:
         for _ in range(_MOST_REDIRECTS):
-            what = f"GET {url.removeprefix(self.api_url)}"
-            response = self._exchange("GET", url, token=token, node=node)
+            response = self._exchange("GET", url, call)
             status = response.status_code
-            content = _content(response, what, node)
-            self._note(status, response.headers, what)
+            content = _content(response, call)
+            self._note(response, call)
             if 200 <= status < 300:
-                data = decode(content, status=status, what=what, node=node)
-                return Answer(status, data)
+                return Answer(status, decode(content, status=status, what=call.what, node=call.node))
             if status not in (301, 302, 303, 307, 308):
-                error = failure(status, content, what=what, node=node, secrets=[token])
-                if isinstance(error, TryLater):
-                    error.retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-                raise error
-            target = urljoin(url, response.headers.get("Location", ""))
-            parts = urlsplit(target)
-            if (parts.scheme, parts.netloc) != self._origin:
+                raise _failure(response, content, call)
+            target = redirected(url, response.headers.get("Location", ""))
+            if target is None:
                 raise BadAnswer(
-                    f"{what} was redirected to another host; the token was not sent there",
+                    f"{call.what} was redirected to another host; the token was not sent there",
                     status=status,
-                    node=node,
+                    node=call.node,
                     hint="Check the API address: hnctl config list",
                 )
             url = target
-        raise BadAnswer(f"GET {url.removeprefix(self.api_url)} is redirected in circles", status=status, node=node)
+        raise BadAnswer(f"{call.what} is redirected in circles", status=status, node=call.node)
 
-    def _exchange(
-        self, method: str, url: str, *, token: Secret, node: str | None, body: bytes | None = None
-    ) -> requests.Response:
+    def _exchange(self, method: str, url: str, call: _Call, body: bytes | None = None) -> requests.Response:
         """Send one request when it is its turn and return the answer's head; the body is still to be read."""
-        pause = self._pace.wait_for_turn()
+        try:
+            pause = self._pace.wait_for_turn(call.give_up - self._clock())
+        except TryLater as exc:
+            exc.node = call.node
+            raise
         if pause > 0:
             self._sleep(pause)
         headers = {
-            "Authorization": f"Token {token.reveal()}",
+            "Authorization": f"Token {call.token.reveal()}",
             "Accept": "application/json",
             "Accept-Language": "en-US",
             "User-Agent": f"hnctl/{__version__}",
         }
         if body is not None:
             headers["Content-Type"] = "application/json"
-        prepared = requests.Request(method, url, headers=headers, data=body).prepare()
         try:
+            prepared = requests.Request(method, url, headers=headers, data=body).prepare()
             return self._adapter.send(
                 prepared, stream=True, timeout=self._timeout, verify=self._verify, proxies=self._proxies
             )
-        except requests.RequestException as exc:
-            raise _no_answer(exc, f"{method} {url.removeprefix(self.api_url)}", self._origin[1], node) from exc
+        except (requests.RequestException, urllib3.exceptions.LocationParseError) as exc:
+            raise _no_answer(exc, self._host, call) from exc
 
     def server_time(self, local: datetime) -> datetime:
         """Return what the server's clock showed at `local` (ours), by the newest Date header; `local` without one."""
@@ -258,67 +273,17 @@ class Transport:
         header, received = self._last_date
         try:
             return local + (parsedate_to_datetime(header) - received)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return local
 
-    def _note(self, status: int, headers: Headers, what: str) -> None:
-        logger.debug("%s -> %d", what, status)
-        if date := headers.get("Date"):
+    def _note(self, response: requests.Response, call: _Call) -> None:
+        logger.debug("%s -> %d", call.what, response.status_code)
+        if date := response.headers.get("Date"):
             self._last_date = (date, datetime.now(UTC))
-        if status == 429:
-            self._pace.slow_down(retry_after_seconds(headers.get("Retry-After")))
-        elif status < 400:
+        if response.status_code == 429:
+            self._pace.slow_down(retry_after_seconds(response.headers.get("Retry-After")))
+        elif response.status_code < 400:
             self._pace.speed_up()
-
-    @staticmethod
-    def _pause_before_retry(exc: HypernodeError, attempt: int) -> float | None:
-        """Return the seconds until a read that failed with `exc` is tried again, or None when it is not."""
-        match exc:
-            case ConnectionFailed():
-                if exc.permanent or (not exc.maybe_applied and attempt + 1 >= _MOST_TRIES_UNCONNECTED):
-                    return None
-                return backoff(attempt)
-            case TryLater():
-                # The jitter keeps a fleet's threads from coming back all at the same moment.
-                return backoff(attempt) if exc.retry_after is None else exc.retry_after + random.uniform(0, 0.25)
-            case BadAnswer(status=status) if status < 300 and attempt + 1 < _MOST_TRIES_BAD_ANSWER:
-                return backoff(attempt)
-            case _:
-                return None
-
-
-def check_api_url(url: str) -> str:
-    """Return `url` without its trailing slash if a token may be sent there.
-
-    Raises:
-        InputError: No http(s) address, one with a password in it, or plain http to another machine.
-    """
-    try:
-        parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        parts, host = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or parts.username:
-        raise InputError(
-            "the API address must read like https://api.hypernode.com", hint="Set HNCTL_API_URL or api_url"
-        )
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise InputError(
-            f"plain http to {host} would show the token to the network",
-            hint="Use https; http is for the sandbox",
-        )
-    return url.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    if host in ("localhost", "127.0.0.1"):
-        return True
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _certificates(ca_file: str | None) -> str | bool:
@@ -330,28 +295,41 @@ def _certificates(ca_file: str | None) -> str | bool:
     return path
 
 
-def _content(response: requests.Response, what: str, node: str | None) -> bytes:
+def _content(response: requests.Response, call: _Call) -> bytes:
     try:
         content: bytes = response.raw.read(_LARGEST_BODY, decode_content=True)
         if response.raw.read(1):
             response.close()
-            raise BadAnswer(f"{what} answered more than 64 MiB", status=response.status_code, node=node)
+            raise BadAnswer(f"{call.what} answered more than 64 MiB", status=response.status_code, node=call.node)
     except (urllib3.exceptions.HTTPError, OSError) as exc:
         response.close()
         raise ConnectionFailed(
-            f"{what}: the answer was cut short ({type(exc).__name__})", maybe_applied=True, node=node
+            f"{call.what}: the answer was cut short ({type(exc).__name__})", maybe_applied=True, node=call.node
         ) from exc
     return content
 
 
-def _no_answer(exc: requests.RequestException, what: str, host: str, node: str | None) -> ConnectionFailed:
+def _failure(
+    response: requests.Response, content: bytes, call: _Call, secrets: Iterable[Secret] = ()
+) -> ApiError | TokenRefused:
+    return failure(
+        response.status_code,
+        content,
+        what=call.what,
+        node=call.node,
+        secrets=[call.token, *secrets],
+        retry_after=retry_after_seconds(response.headers.get("Retry-After")),
+    )
+
+
+def _no_answer(exc: Exception, host: str, call: _Call) -> ConnectionFailed:
     """Return the error for a request that got no answer, with a guess at what a person can do about it."""
-    reason: BaseException | None = exc.args[0] if exc.args and isinstance(exc.args[0], BaseException) else exc
+    reason: BaseException = exc.args[0] if exc.args and isinstance(exc.args[0], BaseException) else exc
     reason = getattr(reason, "reason", None) or reason
     hint: str | None = "See `hnctl config list` for the address and the proxy in use"
     permanent = sent = False
     match exc:
-        case requests.exceptions.SSLError():
+        case requests.exceptions.SSLError() if not _broke_off(reason):
             text, permanent = f"the certificate of {host} cannot be trusted", True
             hint = "Name the right certificates with HNCTL_CA_FILE; a proxy that opens TLS has its own"
         case requests.exceptions.ProxyError():
@@ -359,13 +337,18 @@ def _no_answer(exc: requests.RequestException, what: str, host: str, node: str |
         case requests.exceptions.ConnectTimeout():
             text = f"no connection to {host} within {CONNECT_TIMEOUT:.0f} seconds"
         case requests.exceptions.ReadTimeout():
-            text, sent, hint = f"{what}: no answer in time", True, "Try again, or allow more: --timeout"
-        case requests.exceptions.InvalidHeader() | requests.exceptions.InvalidURL():
-            text, permanent = f"{what} cannot be sent", True
+            text, sent, hint = f"{call.what}: no answer in time", True, "Try again, or allow more: --timeout"
+        case _ if isinstance(exc, _UNSENDABLE):
+            text, permanent = f"{call.what} cannot be sent", True
         case _ if isinstance(reason, urllib3.exceptions.NameResolutionError):
             text = f"{host} has no address (DNS)"
         case _ if isinstance(reason, urllib3.exceptions.NewConnectionError):
             text = f"{host} does not accept connections"
         case _:
-            text, sent, hint = f"{what}: the connection was lost", True, "Try again"
-    return ConnectionFailed(text, maybe_applied=sent, permanent=permanent, hint=hint, node=node)
+            text, sent, hint = f"{call.what}: the connection was lost", True, "Try again"
+    return ConnectionFailed(text, maybe_applied=sent, permanent=permanent, hint=hint, node=call.node)
+
+
+def _broke_off(reason: BaseException) -> bool:
+    """Tell whether TLS was cut off, as on a kept connection that the server has closed: no certificate is to blame."""
+    return bool(reason.args) and isinstance(reason.args[0], ssl.SSLEOFError | ssl.SSLZeroReturnError)

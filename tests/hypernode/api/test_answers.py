@@ -130,11 +130,13 @@ def test_messages_survive_any_depth(depth: int, opening: bytes, closing: bytes):
 
 @given(st.integers(300, 599), st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
 @example(400, b'{"php_version": ["\\ud83d"]}')
+@example(400, json.dumps({f"field_{number}": ["x" * 400] for number in range(100)}).encode())
 def test_every_failing_answer_becomes_one_printable_line_of_bounded_length(status: int, body: bytes):
     error = made(status, body)
     assert isinstance(error, ApiError | TokenRefused)
     text = str(error)
     text.encode()
+    assert len(text) < 2200
     assert all(letter.isprintable() or letter not in "\n\r\x1b\x00\x08\x7f\x9b" for letter in text)
 
 
@@ -237,6 +239,8 @@ CANARY = 'canary/5e"3f\\0bé😀'
         json.dumps({CANARY: ["is wrong"]}),
         json.dumps({"new_relic_secret": {"value": CANARY}}),
         json.dumps({"a": {CANARY: 1}}),
+        json.dumps({"detail": json.dumps({"new_relic_secret": CANARY})}),
+        json.dumps({"a": {"b": json.dumps({"new_relic_secret": CANARY}).replace("/", "\\/")}}),
         json.dumps([CANARY]),
         json.dumps(CANARY),
         json.dumps(CANARY, ensure_ascii=False),
@@ -257,3 +261,12 @@ def test_a_secret_that_the_server_echoes_is_in_no_part_of_the_error(status: int,
     for text in shown:
         for spelled in (CANARY, json.dumps(CANARY)[1:-1], json.dumps(CANARY).replace("/", "\\/")[1:-1], "canary"):
             assert spelled not in text, text
+
+
+@pytest.mark.parametrize(
+    "body", [b"4815162342", b'{"pin": 4815162342}', b'{"pin": {"value": [4815162342]}}', b"[4815162342"]
+)
+def test_a_secret_of_digits_may_come_back_as_a_number(body: bytes):
+    error = made(400, body, secrets=(Secret("4815162342"),))
+    assert isinstance(error, Rejected)
+    assert "48" not in str(error) + repr(error.fields)

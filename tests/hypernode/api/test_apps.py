@@ -15,7 +15,7 @@ import responses
 import hypernode.api.live_catalogue as live_catalogue
 from hypernode.api.apps import get_descriptions, get_detail, iter_nodes, make_node
 from hypernode.api.transport import Transport
-from hypernode.errors import BadAnswer, NotFound
+from hypernode.errors import BadAnswer, InputError, NotFound
 from hypernode.secrets import Secret
 
 API = "https://api.hypernode.com"
@@ -175,6 +175,11 @@ def test_a_damaged_file_of_the_live_list_counts_as_none(
     assert live_catalogue.cached(API) is None
     live_catalogue.fetch(transport, TOKEN)
     assert live_catalogue.cached(API) == LISTED
+
+
+def test_no_list_is_kept_for_what_is_no_address():
+    with pytest.raises(InputError, match="the API address must read like"):
+        live_catalogue.cached("https://[bad")
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(net: Net, transport: Transport, clean_environment: Path):

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import threading
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from hypernode.api.pace import Pace, backoff, retry_after_seconds
-
-NOW = 1_780_000_000
+from hypernode.api.pace import Pace
+from hypernode.errors import TryLater
 
 
 def turns(pace: Pace, clock: Any, count: int, *, every: float = 0.0) -> list[float]:
@@ -124,49 +118,20 @@ def test_threads_share_one_pace(clock: Any):
     assert sorted(pauses) == pytest.approx([0.1 * number for number in range(20)])
 
 
-def test_the_backoff_grows_to_a_bound_with_full_jitter(monkeypatch: pytest.MonkeyPatch):
-    asked: list[tuple[float, float]] = []
-    monkeypatch.setattr(random, "uniform", lambda low, high: asked.append((low, high)) or high)
-    assert [backoff(attempt) for attempt in range(7)] == [0.5, 1, 2, 4, 8, 10, 10]
-    assert {low for low, _ in asked} == {0}
+def test_who_cannot_wait_for_the_end_of_the_servers_pause_is_told_at_once_and_takes_no_turn(clock: Any):
+    pace = Pace(rps=1, clock=clock)
+    pace.slow_down(60)
+    with pytest.raises(TryLater) as caught:
+        pace.wait_for_turn(59)
+    assert str(caught.value) == "the API asked for a pause that lasts 60 more seconds"
+    assert (caught.value.status, caught.value.retry_after, caught.value.hint) == (429, 60, "Try again later")
+    assert pace.wait_for_turn(60) == pytest.approx(60)
+    clock.now += 30
+    with pytest.raises(TryLater):
+        pace.wait_for_turn(29)
 
 
-@given(st.integers(0, 200))
-def test_every_backoff_lies_between_nothing_and_its_bound(attempt: int):
-    assert 0 <= backoff(attempt) <= min(10.0, 0.5 * 2**attempt)
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("0", 0.0),
-        ("7", 7.0),
-        (" 120 ", 120.0),
-        (None, None),
-        ("", None),
-        ("soon", None),
-        ("-3", None),
-        ("1.5", None),
-        ("٣", None),
-        (format_datetime(datetime.fromtimestamp(NOW + 30, UTC), usegmt=True), 30.0),
-        (format_datetime(datetime.fromtimestamp(NOW + 30, UTC) + timedelta(0)), 30.0),
-        (format_datetime(datetime.fromtimestamp(NOW - 30, UTC), usegmt=True), 0.0),
-        ("Thu, 28 May 2026 20:27:10 -0000", 30.0),
-    ],
-)
-def test_retry_after_is_read_in_seconds_and_as_a_date(header: str | None, seconds: float | None):
-    assert retry_after_seconds(header, now=lambda: float(NOW)) == seconds
-
-
-@given(
-    st.text()
-    | st.from_regex(r"[A-Z][a-z]{2}, \d{1,20} [A-Z][a-z]{2} \d{1,20} \d{1,9}:\d{1,9}:\d{1,9} ([A-Z]{1,3}|[+-]\d{1,20})")
-)
-@example("9" * 400)
-@example("Mon, 99999999999999999999 Jan 2020 00:00:00 GMT")
-@example("Mon, 01 Jan 2020 00:00:00 +99999999999999999999")
-@example("Mon, 01 Jan 0001 00:00:00 +2359")
-@example("Fri, 31 Dec 9999 23:59:59 -2359")
-def test_any_text_in_retry_after_is_a_number_of_seconds_or_nothing(text: str):
-    seconds = retry_after_seconds(text)
-    assert seconds is None or 0 <= seconds < float("inf")
+def test_waiting_for_a_cap_of_ones_own_is_never_too_long(clock: Any):
+    """A hundred threads at one request a second are what the caller asked for."""
+    pace = Pace(rps=1, clock=clock)
+    assert [pace.wait_for_turn(5) for _ in range(100)] == pytest.approx(list(range(100)))

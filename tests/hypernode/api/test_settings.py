@@ -674,6 +674,15 @@ def test_a_change_that_never_left_is_no_unknown_outcome_even_if_reading_fails_to
     assert caught.value.maybe_applied is False
 
 
+def test_what_may_have_arrived_stays_unknown_when_a_later_send_never_left(shop: Shop, settings: Settings):
+    empty = (200, {}, '{"count": 0, "next": null, "results": []}')
+    shop.answers = [lost(), lost(requests.ConnectTimeout())]
+    shop.reads = [*[empty, (200, {}, json.dumps(shop.values))] * 3, requests.ConnectTimeout()]
+    with pytest.raises(OutcomeUnknown, match="no answer in time"):
+        settings.set(php_version="8.4")
+    assert shop.log.count("PATCH") == 2
+
+
 def test_a_certificate_that_cannot_be_trusted_is_not_tried_again(shop: Shop, settings: Settings):
     shop.answers = [lost(requests.exceptions.SSLError())]
     with pytest.raises(ConnectionFailed) as caught:

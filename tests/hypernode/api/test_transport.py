@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import random
+import re
 import socket
 import ssl
 import struct
@@ -24,9 +25,11 @@ from typing import Any
 import pytest
 import requests
 import responses
+import urllib3
 
 import hypernode.api.transport
-from hypernode.api.transport import Transport, check_api_url
+from hypernode.api.transport import Transport
+from hypernode.config import check_api_url
 from hypernode.errors import (
     ApiError,
     ApiUseSwitchedOff,
@@ -256,8 +259,15 @@ def test_plain_http_to_this_machine_is_accepted(host: str):
 @pytest.mark.parametrize("timeout", [0, -1, math.nan, math.inf])
 def test_a_time_limit_that_is_none_is_refused(timeout: float):
     """requests would raise a ValueError at the first call, and infinity is no limit."""
-    with pytest.raises(InputError):
+    with pytest.raises(InputError) as caught:
         Transport(timeout=timeout)
+    assert str(caught.value) == "a time limit must be finite and more than 0 seconds"
+
+
+@pytest.mark.parametrize("deadline", [-1, math.nan, math.inf])
+def test_a_deadline_that_never_comes_is_refused(deadline: float):
+    with pytest.raises(InputError):
+        Transport(deadline=deadline)
 
 
 # --- proxies and certificates --------------------------------------------------------------------------------------
@@ -510,10 +520,26 @@ def test_no_read_waits_beyond_its_deadline_because_of_a_429_that_another_one_got
     net.get(API + FLOWS, json={})
     with pytest.raises(TryLater):
         read(transport)
-    clock.slept.clear()
-    with suppress(TryLater):
+    with pytest.raises(TryLater) as caught:
         read(transport, FLOWS)
-    assert sum(clock.slept) <= 90
+    with pytest.raises(TryLater):
+        write(transport)
+    assert urls(net) == [API + PATH]
+    assert clock.slept == []
+    assert caught.value.retry_after is not None
+    assert caught.value.retry_after >= 3600
+    assert caught.value.node == "kaasshop"
+
+
+def test_a_pause_that_another_ones_429_asked_for_is_waited_for_when_it_is_short_enough(
+    net: Net, transport: Transport, clock: Any
+):
+    net.patch(API + PATH, status=429, headers={"Retry-After": "60"})
+    net.get(API + FLOWS, json={})
+    with pytest.raises(TryLater):
+        write(transport)
+    read(transport, FLOWS)
+    assert sum(clock.slept) == pytest.approx(60)
 
 
 @pytest.mark.parametrize("header", ["soon", "", "-1", "Mon, 99999999999999999999 Jan 2020 00:00:00 GMT"])
@@ -639,6 +665,47 @@ def test_no_answer_is_told_with_whether_the_server_can_have_seen_the_request(
     assert caught.value.node == "kaasshop"
     assert caught.value.__cause__ is exception
     assert len(net.calls) == 1
+
+
+@pytest.mark.parametrize("kind", [ssl.SSLEOFError, ssl.SSLZeroReturnError])
+def test_a_cut_tls_connection_is_lost_and_says_nothing_of_the_certificate(
+    net: Net, transport: Transport, kind: type[ssl.SSLError]
+):
+    """As when a kept connection turns out to be closed by the server while the request is on its way."""
+    reason = urllib3.exceptions.SSLError(kind(8, "EOF occurred in violation of protocol"))
+    cut = requests.exceptions.SSLError(urllib3.exceptions.MaxRetryError(None, PATH, reason))  # type: ignore[arg-type]
+    net.patch(API + PATH, body=cut)
+    net.get(API + PATH, body=cut)
+    net.get(API + PATH, json={})
+    with pytest.raises(ConnectionFailed) as caught:
+        write(transport)
+    assert caught.value.message == "PATCH /v2/app/kaasshop/: the connection was lost"
+    assert (caught.value.maybe_applied, caught.value.permanent) == (True, False)
+    assert read(transport) == {}
+
+
+@pytest.mark.parametrize(
+    ("api_url", "proxy"),
+    [
+        ("https://a..b", None),
+        ("https://" + "a" * 70 + ".example", None),
+        ("https://ex ample.com", None),
+        (API, "foo://proxy.example"),
+        (API, "http://[bad"),
+    ],
+)
+def test_what_no_request_can_be_made_of_never_left_and_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, clock: Any, api_url: str, proxy: str | None
+):
+    if proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with (
+        Transport(api_url, sleep=clock.sleep, clock=clock) as transport,
+        pytest.raises(ConnectionFailed) as caught,
+    ):
+        write(transport)
+    assert caught.value.message == "PATCH /v2/app/kaasshop/ cannot be sent"
+    assert (caught.value.maybe_applied, caught.value.permanent) == (False, True)
 
 
 def test_a_server_that_says_nothing_is_left_when_the_time_is_over():
@@ -1004,6 +1071,26 @@ def test_no_error_and_no_log_shows_the_token_or_a_secret_value_that_the_server_e
     assert len(shown) == 2 or status == 200
     assert CANARY not in "".join(shown) + caplog.text
     assert SETTING not in "".join(shown) + caplog.text
+
+
+def test_an_address_that_the_server_chose_is_in_no_error_and_no_log(
+    net: Net, transport: Transport, caplog: pytest.LogCaptureFixture
+):
+    """It may repeat the token, and move the cursor."""
+    caplog.set_level(logging.DEBUG, "hypernode")
+    elsewhere = f"{API}/login/{CANARY}/\x1b[2J?token={CANARY}"
+    net.get(API + PATH, status=302, headers={"Location": elsewhere})
+    net.get(API + FLOWS, json=page(1, follow=elsewhere))
+    net.get(re.compile(f"{API}/login/.*"), status=404)
+    with pytest.raises(NotFound) as caught:
+        read(transport)
+    with pytest.raises(NotFound) as linked:
+        list(pages(transport))
+    assert caught.value.message == "GET /v2/app/kaasshop/ was not found (404)"
+    assert linked.value.message == f"GET {FLOWS} was not found (404)"
+    for text in (everything(caught.value), everything(linked.value), caplog.text):
+        assert CANARY not in text
+        assert "\x1b" not in text
 
 
 def test_a_real_exchange_logs_no_token_and_no_value(caplog: pytest.LogCaptureFixture):
