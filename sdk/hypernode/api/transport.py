@@ -43,6 +43,7 @@ READ_TIMEOUT = 20.0
 DEADLINE = 90.0
 _MOST_REDIRECTS = 5
 _LARGEST_BODY = 64 * 1024 * 1024
+_PIECE = 256 * 1024
 _UNSENDABLE = (  # a token, an address or a proxy that no request can be made of
     requests.exceptions.InvalidHeader,
     requests.exceptions.InvalidSchema,
@@ -205,7 +206,7 @@ class Transport:
         response = self._exchange(method, self.api_url + path, call, json.dumps(body).encode())
         status = response.status_code
         try:
-            content = _content(response, call)
+            content = self._content(response, call)
         except ConnectionFailed:
             # The status has arrived, and with it all that a good answer to a write has to say.
             if not 200 <= status < 300:
@@ -224,7 +225,7 @@ class Transport:
         for _ in range(_MOST_REDIRECTS):
             response = self._exchange("GET", url, call)
             status = response.status_code
-            content = _content(response, call)
+            content = self._content(response, call)
             self._note(response, call)
             if 200 <= status < 300:
                 return Answer(status, decode(content, status=status, what=call.what, node=call.node))
@@ -266,6 +267,33 @@ class Transport:
         except (requests.RequestException, urllib3.exceptions.LocationParseError) as exc:
             raise _no_answer(exc, self._host, call) from exc
 
+    def _content(self, response: requests.Response, call: _Call) -> bytes:
+        """Return the answer's body, piece by piece: one that drips in must not outlast the call."""
+        content = bytearray()
+        try:
+            while piece := response.raw.read1(_PIECE, decode_content=True):
+                content += piece
+                if len(content) > _LARGEST_BODY:
+                    response.close()
+                    raise BadAnswer(
+                        f"{call.what} answered more than {_LARGEST_BODY:,} bytes",
+                        status=response.status_code,
+                        node=call.node,
+                    )
+                if self._clock() > call.give_up:
+                    response.close()
+                    raise ConnectionFailed(
+                        f"{call.what}: the answer was not complete after {self._deadline:.0f} seconds",
+                        maybe_applied=True,
+                        node=call.node,
+                    )
+        except (urllib3.exceptions.HTTPError, OSError) as exc:
+            response.close()
+            raise ConnectionFailed(
+                f"{call.what}: the answer was cut short ({type(exc).__name__})", maybe_applied=True, node=call.node
+            ) from exc
+        return bytes(content)
+
     def server_time(self, local: datetime) -> datetime:
         """Return what the server's clock showed at `local` (ours), by the newest Date header; `local` without one."""
         if self._last_date is None:
@@ -293,20 +321,6 @@ def _certificates(ca_file: str | None) -> str | bool:
     if not os.path.exists(path):
         raise InputError(f"the file of certificates {path} does not exist", hint="Set HNCTL_CA_FILE or ca_file")
     return path
-
-
-def _content(response: requests.Response, call: _Call) -> bytes:
-    try:
-        content: bytes = response.raw.read(_LARGEST_BODY, decode_content=True)
-        if response.raw.read(1):
-            response.close()
-            raise BadAnswer(f"{call.what} answered more than 64 MiB", status=response.status_code, node=call.node)
-    except (urllib3.exceptions.HTTPError, OSError) as exc:
-        response.close()
-        raise ConnectionFailed(
-            f"{call.what}: the answer was cut short ({type(exc).__name__})", maybe_applied=True, node=call.node
-        ) from exc
-    return content
 
 
 def _failure(

@@ -722,6 +722,27 @@ def test_a_server_that_says_nothing_is_left_when_the_time_is_over():
     assert caught.value.maybe_applied is True
 
 
+def test_an_answer_that_drips_in_does_not_outlast_the_deadline():
+    def drip(connection: socket.socket) -> None:
+        hear(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
+        for _ in range(200):
+            connection.sendall(b" ")
+            time.sleep(0.02)
+
+    with (
+        server(drip) as port,
+        Transport(f"http://127.0.0.1:{port}", timeout=5, deadline=0.2) as transport,
+        pytest.raises(ConnectionFailed) as caught,
+    ):
+        started = time.monotonic()
+        try:
+            read(transport)
+        finally:
+            assert time.monotonic() - started < 2
+    assert "GET /v2/app/kaasshop/: the answer was not complete after" in caught.value.message
+
+
 def test_a_connection_that_is_reset_is_lost(clock: Any):
     def reset(connection: socket.socket) -> None:
         hear(connection)
@@ -795,7 +816,7 @@ def test_an_answer_larger_than_any_of_this_api_is_refused(net: Net, clock: Any, 
     net.get(API + PATH, body=b"x" * 1001)
     with Transport(sleep=clock.sleep, clock=clock, deadline=0) as transport, pytest.raises(BadAnswer) as caught:
         read(transport)
-    assert str(caught.value) == "GET /v2/app/kaasshop/ answered more than 64 MiB"
+    assert str(caught.value) == "GET /v2/app/kaasshop/ answered more than 1,000 bytes"
 
 
 def test_a_compressed_body_is_unpacked_and_a_broken_one_is_cut_short(clock: Any):
