@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class Desired:
     values: Mapping[str, Values]
     """Node to wished settings, typed; secrets as `Secret`. Nodes with the same wishes share one mapping."""
     references: Mapping[Secret, str]
-    """Where each secret is kept."""
+    """Where each secret in `values` is kept."""
     fleet_size: int
     groups: Mapping[str, Sequence[str]]
     limits: Limits = NO_LIMITS
@@ -67,13 +67,33 @@ def desired_of(fleet: Fleet, nodes: Iterable[str], resolve: Callable[[Reference]
         values[node] = shared[id(layer)]
     if problems:
         raise FileError(fleet.path, sorted(problems))
+    members: dict[str, list[str]] = {group: [] for group in fleet.groups}
+    for node, groups in fleet.nodes.items():
+        for group in groups:
+            members[group].append(node)
     return Desired(
         values,
-        {secret: str(reference) for reference, secret in secrets.items() if secret is not None},
+        _ByIdentity((secret, str(reference)) for reference, secret in secrets.items() if secret is not None),
         len(fleet.nodes),
-        {group: fleet.members(group) for group in fleet.groups} if len(fleet.groups) else {},
+        members,
         fleet.limits,
     )
+
+
+class _ByIdentity(Mapping[Secret, str]):
+    """Where fetched secrets are kept. Two places may keep the same text, and each change is to name its own."""
+
+    def __init__(self, kept: Iterable[tuple[Secret, str]]) -> None:
+        self._kept = {id(secret): (secret, reference) for secret, reference in kept}
+
+    def __getitem__(self, secret: Secret) -> str:
+        return self._kept[id(secret)][1]
+
+    def __iter__(self) -> Iterator[Secret]:
+        return (secret for secret, _ in self._kept.values())
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
 
 def compare(

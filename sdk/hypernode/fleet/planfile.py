@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from hypernode.catalogue import Catalogue, SettingValue
@@ -61,7 +62,7 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str, resolve: 
         catalogue: Types the values and gives the risk of each change.
         path: For messages.
         api_url: The API it is to be applied to.
-        resolve: Fetches the secrets that the plan refers to.
+        resolve: Fetches the secrets that the plan refers to; asked once for each.
 
     Raises:
         FileError: It is no plan.
@@ -71,17 +72,21 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str, resolve: 
         document = json.loads(raw)
         if document["kind"] != KIND or document["format_version"] != FORMAT_VERSION:
             raise ValueError("it is not of this kind or version")
-        changes = tuple(_change(item, catalogue, resolve) for item in document["changes"])
+        fetch = cache(resolve)
+        changes = tuple(_change(item, catalogue, fetch) for item in document["changes"])
         limits = document["limits"]
+        most = limits["max_changes"]
         plan = Plan(
             tuple(sorted(changes, key=lambda change: (change.node, change.setting))),
-            tuple(check_node(node) for node in document["compared"]),
-            int(document["fleet_size"]),
-            Limits(_share(limits["max_nodes"]), limits["max_changes"]),
-            {str(group): tuple(nodes) for group, nodes in document["groups"].items()},
+            _nodes(document["compared"]),
+            _number(document["fleet_size"]),
+            Limits(_share(limits["max_nodes"]), None if most is None else _number(most)),
+            {group: _nodes(members) for group, members in document["groups"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as exc:
         what = f"no {exc.args[0]}" if isinstance(exc, KeyError) else str(exc)
+        if isinstance(exc, TypeError | AttributeError | RecursionError):
+            what = "a part of it has another shape"  # Python's words would help nobody
         hint = "Make one with: hnctl plan -o json > plan.json"
         raise FileError(path, [Problem(1, 1, f"the file is not a plan that can be applied: {what}", hint)]) from None
     if document.get("checksum") != plan.checksum:
@@ -117,3 +122,15 @@ def _change(item: Mapping[str, Any], catalogue: Catalogue, resolve: Callable[[Re
 
 def _share(text: object) -> Share | None:
     return None if text is None else parse_share(str(text))
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is no number from 0")
+    return value
+
+
+def _nodes(names: object) -> tuple[str, ...]:
+    if not isinstance(names, list):
+        raise TypeError(names)
+    return tuple(check_node(name) for name in names)

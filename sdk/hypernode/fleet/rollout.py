@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from hypernode.errors import (
     PlanIsStale,
     SafetyError,
 )
-from hypernode.fleet.plan import Change, Plan
+from hypernode.fleet.plan import Change, Plan, share_of
 from hypernode.fleet.spec import Share
 from hypernode.fleet.stores import Reader, Store, read_nodes
 
@@ -96,37 +97,52 @@ def apply(
         on_start: Told each node that is begun.
     """
     nodes = plan.by_node()
-    waiting = iter(nodes)
+    waiting = deque(nodes)
     most = _failures_allowed(options.max_failures, len(nodes) + failed_before)
     failures = failed_before
     running: dict[Future[Outcome], str] = {}
-    reason = ""
-    while True:
-        while not reason and len(running) < options.parallel:
-            reason = _reason_to_stop(stop, failures, most)
-            node = None if reason else next(waiting, None)
-            if node is None:
+    try:
+        while True:
+            while not (reason := _reason_to_stop(stop, failures, most)) and waiting and len(running) < options.parallel:
+                node = waiting.popleft()
+                if on_start is not None:
+                    on_start(node)
+                task = executor.submit(bring, node, nodes[node], store, catalogue, options, lock_folder)
+                running[task] = node
+            if reason:
+                # An executor with fewer workers has begun less than it was given.
+                waiting.extend(running.pop(task) for task in list(running) if task.cancel())
+            if not running:
                 break
-            if on_start is not None:
-                on_start(node)
-            task = executor.submit(bring, node, nodes[node], store, catalogue, options, lock_folder)
-            running[task] = node
-        if not running:
-            break
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for task in done:
-            del running[task]
-            outcome = task.result()
-            failures += outcome.state in ("failed", "unknown")
-            yield outcome
-    for node in waiting:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for task in done:
+                outcome = _outcome_of(task, running.pop(task), nodes)
+                failures += outcome.state in ("failed", "unknown")
+                yield outcome
+    finally:
+        for task in running:
+            task.cancel()
+    for node in sorted(waiting):
         yield Outcome(node, "not_attempted", nodes[node], reason=reason)
 
 
+def _outcome_of(task: Future[Outcome], node: str, nodes: Mapping[str, tuple[Change, ...]]) -> Outcome:
+    """Return what `task` returned; what a worker that died or stumbled has left behind is not known."""
+    failure = task.exception()
+    if failure is None:
+        return task.result()
+    error = OutcomeUnknown(
+        f"hnctl itself failed at it ({type(failure).__name__}), and what the node has now is not known",
+        hint="Look at it with `hnctl diff`; please report this",
+        node=node,
+    )
+    error.__cause__ = failure
+    return Outcome(node, "unknown", nodes[node], error)
+
+
 def _failures_allowed(share: Share | None, nodes: int) -> int | None:
-    if share is None:
-        return None
-    return max(1, ceil(share.number * nodes / 100)) if share.percent else share.number
+    # With less than one, the run would be over before it began.
+    return None if share is None else max(1, ceil(share_of(share, nodes)))
 
 
 def _reason_to_stop(stop: threading.Event, failures: int, most: int | None) -> str:
@@ -218,7 +234,7 @@ def check_fresh(plan: Plan, reader: Reader, catalogue: Catalogue, executor: Exec
         try:
             open_changes(by_node[node], now, catalogue)
         except PlanIsStale as exc:
-            moved.append(str(exc))
+            moved.append(f"{node}: {exc.message}")
     if moved:
         raise PlanIsStale(
             "the plan is stale; nothing was written:\n" + "\n".join(f"  - {text}" for text in moved),

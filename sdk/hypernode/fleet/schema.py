@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from hypernode.catalogue import Catalogue, Setting, as_text
-from hypernode.fleet.spec import LAYER_KEYS, LIMIT_KEYS, NODE_KEYS, ROLLOUT_KEYS, TOP_KEYS, Key
+from hypernode.fleet.keys import LAYER_KEYS, LIMIT_KEYS, NODE_KEYS, ROLLOUT_KEYS, TOP_KEYS, Key
 from hypernode.names import NODE_PATTERN
 from hypernode.secrets import KINDS
 
 _BOOLEAN_WORDS = "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy][Ee][Ss]|[Nn][Oo]|[Oo][Nn]|[Oo][Ff][Ff])$"
+_REFERENCE = f"^({'|'.join(KINDS)}):[\\s\\S]*\\S"
 
 
 def make_schema(catalogue: Catalogue) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 def _setting(setting: Setting) -> dict[str, Any]:
     forms: list[dict[str, Any]] = [{"type": "null"}]
     if setting.secret:
-        forms.append({"type": "string", "pattern": f"^({'|'.join(KINDS)}):\\S"})
+        forms.append({"type": "string", "pattern": _REFERENCE})
     elif setting.type == "boolean":
         forms += [{"type": "boolean"}, {"type": "string", "pattern": _BOOLEAN_WORDS}]
     elif setting.values is not None:
@@ -64,9 +65,13 @@ def _setting(setting: Setting) -> dict[str, Any]:
         # A schema sees an unquoted 8.3 as a number. One that a number cannot spell (8.10) has to be quoted for it.
         forms.append({"enum": [*texts, *(number for text in texts if (number := _as_number(text)) is not None)]})
     elif setting.type == "integer":
-        forms += [{"type": "integer"}, {"type": "string", "pattern": "^-?[0-9]{1,18}$"}]
+        most = 10**18 - 1
+        forms += [
+            {"type": "integer", "minimum": -most, "maximum": most},
+            {"type": "string", "pattern": "^-?[0-9]{1,18}$"},
+        ]
     else:
-        forms.append({"type": ["string", "number", "boolean"]})
+        forms += [{"type": ["number", "boolean"]}, {"type": "string", "not": {"pattern": _REFERENCE}}]
     described = {"description": setting.description} if setting.description else {}
     return {**described, "anyOf": forms}
 

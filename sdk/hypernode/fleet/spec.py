@@ -11,23 +11,32 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import yaml
 
-from hypernode.catalogue import Catalogue, Value, closest
-from hypernode.errors import FileError, InputError, Problem, SecretUnavailable
-from hypernode.fleet.yamlfile import compose, read_file
-from hypernode.names import check_node, is_node
-from hypernode.secrets import KINDS, Reference, Secret, check_present, parse_reference
-
-VERSION = 1
-_MOST_PROBLEMS = 200
-_SCALARS = frozenset(
-    f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value")
+from hypernode.catalogue import Catalogue, Value
+from hypernode.errors import InputError
+from hypernode.fleet.keys import (
+    LATER_LAYER_KEYS,
+    LATER_ROLLOUT_KEYS,
+    LAYER_KEYS,
+    LIMIT_KEYS,
+    NODE_KEYS,
+    NUMBER,
+    PERCENTAGE,
+    ROLLOUT_KEYS,
+    TOP_KEYS,
+    VERSION,
+    Key,
 )
+from hypernode.fleet.tree import Problems, cut, is_null, items, mapping, pairs, text_of
+from hypernode.fleet.values import read_value
+from hypernode.fleet.yamlfile import NULL, compose, read_file
+from hypernode.names import check_node, is_node
+from hypernode.secrets import Reference
+
 _GROUP = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_NULL = "tag:yaml.org,2002:null"
 
 
 class Lifted(Enum):
@@ -39,10 +48,13 @@ class Lifted(Enum):
 LIFTED: Final = Lifted.LIFTED
 
 
+_Said = Value | Reference | Literal[Lifted.LIFTED] | None
+
+
 class Wish(NamedTuple):
     """What one layer says of one setting."""
 
-    value: Value | Reference | Literal[Lifted.LIFTED] | None
+    value: _Said
     """None asks the API for null (`!clear`); LIFTED takes back what earlier layers said."""
     layer: str
     """``defaults``, ``group NAME`` or ``node NAME``."""
@@ -131,15 +143,9 @@ def parse(raw: bytes, catalogue: Catalogue, *, path: str = "fleet.yaml") -> Flee
         FileError: With all its problems, by position.
     """
     tree = compose(raw, path)
-    reader = _Reader(catalogue, Path(path).parent)
-    try:
-        fleet = reader.fleet(tree, path)
-    except _TooManyError:
-        reader.problems.append(Problem(1 << 30, 1, "and more: only the first are listed"))
-        fleet = None
-    if reader.problems:
-        raise FileError(path, sorted(reader.problems))
-    assert fleet is not None  # noqa: S101  # only _TooManyError leaves it unset, and that has added a problem
+    problems = Problems(path)
+    fleet = _Reader(catalogue, Path(path).parent, problems).fleet(tree, path)
+    problems.raise_if_any()
     return fleet
 
 
@@ -158,262 +164,161 @@ def node_names(raw: bytes, *, path: str) -> list[str]:
     return []
 
 
-class _TooManyError(Exception):
-    """Ends the reading of a file that is wrong all over."""
-
-
-class Key(NamedTuple):
-    """One key of the file, for reading it and for its JSON Schema."""
-
-    text: str
-    """What it says, in a sentence."""
-    schema: Mapping[str, Any]
-
-
-_SHARE_SCHEMA = {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]{1,3}%$"}]}
-_LAYER_REF = {"$ref": "#/$defs/settings"}
-LAYER_KEYS = {
-    "settings": Key("The settings that this layer manages.", _LAYER_REF),
-    "via": Key("The way to the node's settings: api.", {"const": "api"}),
-}
-NODE_KEYS = {
-    "groups": Key("The groups of the node; later ones win.", {"type": "array", "items": {"type": "string"}}),
-    **LAYER_KEYS,
-}
-LIMIT_KEYS = {
-    "max_nodes": Key("Most nodes that a plan may change, as a number or a percentage of the fleet.", _SHARE_SCHEMA),
-    "max_changes": Key("Most changes that a plan may hold.", {"type": "integer", "minimum": 0}),
-}
-ROLLOUT_KEYS = {
-    "max_failures": Key("Failed nodes after which no more are started, as a number or a percentage.", _SHARE_SCHEMA),
-}
-TOP_KEYS = {
-    "version": Key("The version of this format.", {"const": VERSION}),
-    "defaults": Key("The layer below all others.", {"$ref": "#/$defs/layer"}),
-    "groups": Key("Layers for several nodes, by name.", {"$ref": "#/$defs/groups"}),
-    "nodes": Key("The nodes, by name.", {"$ref": "#/$defs/nodes"}),
-    "rollout": Key("How a plan is carried out.", {"$ref": "#/$defs/rollout"}),
-    "limits": Key("How large a plan may be without --force.", {"$ref": "#/$defs/limits"}),
-}
-_LATER = {
-    "rollout": {"waves": "waves are", "gates": "gates are"},
-    "layer": {"ssh": "ssh is"},
-}
-
-
-class _Reader:
-    """Reads one tree, and keeps the problems it finds on the way."""
-
-    def __init__(self, catalogue: Catalogue, folder: Path) -> None:
-        self.problems: list[Problem] = []
-        self._catalogue = catalogue
-        self._folder = folder
-        self._values: dict[tuple[str, str, str], Wish | Problem] = {}
-
-    def fleet(self, tree: yaml.Node, path: str) -> Fleet:
-        top = self._mapping(tree, "the file", TOP_KEYS)
-        self._version(top.get("version"), tree)
-        defaults = self._layer(top.get("defaults"), "defaults", LAYER_KEYS)[0]
-        groups: dict[str, Layer] = {}
-        for key, value in self._pairs(top.get("groups"), "groups"):
-            self._group_name(key)
-            groups[key.value] = self._layer(value, f"group {key.value}", LAYER_KEYS)[0]
-        nodes: dict[str, tuple[str, ...]] = {}
-        own: dict[str, Layer] = {}
-        for key, value in self._pairs(top.get("nodes"), "nodes"):
-            name = key.value
-            self._node_name(key)
-            settings, keys = self._layer(value, f"node {name}", NODE_KEYS)
-            nodes[name] = self._groups(keys.get("groups"), groups)
-            if settings:
-                own[name] = settings
-        rollout = self._mapping(top.get("rollout"), "rollout", ROLLOUT_KEYS, _LATER["rollout"])
-        limits = self._mapping(top.get("limits"), "limits", LIMIT_KEYS)
-        most = self._share(limits.get("max_changes"), "max_changes", percent=False)
-        return Fleet(
-            path,
-            nodes,
-            defaults,
-            groups,
-            own,
-            Limits(self._share(limits.get("max_nodes"), "max_nodes"), most.number if most else None),
-            self._share(rollout.get("max_failures"), "max_failures", least=1),
-        )
-
-    def _problem(self, node: yaml.Node, text: str, hint: str | None = None) -> None:
-        mark = node.start_mark
-        self.problems.append(Problem(mark.line + 1, mark.column + 1, text, hint))
-        if len(self.problems) >= _MOST_PROBLEMS:
-            raise _TooManyError
-
-    def _pairs(self, node: yaml.Node | None, what: str) -> list[tuple[yaml.Node, yaml.Node]]:
-        """Return the entries of a mapping with plain, unrepeated keys; a missing or null one has none."""
-        if node is None or (node.tag == _NULL and isinstance(node, yaml.ScalarNode)):
-            return []
-        if not isinstance(node, yaml.MappingNode) or node.tag != "tag:yaml.org,2002:map":
-            self._problem(node, f"{what} must be a mapping of names to values")
-            return []
-        pairs: dict[str, tuple[yaml.Node, yaml.Node]] = {}
-        for pair in node.value:
-            key = pair[0]
-            if key.__class__ is not yaml.ScalarNode:
-                self._problem(key, f"a key of {what} must be a plain word")
-            elif key.value in pairs:
-                first = pairs[key.value][0].start_mark.line + 1
-                self._problem(key, f"{key.value} stands twice in {what}; the first is on line {first}")
-            else:
-                pairs[key.value] = pair
-        return list(pairs.values())
-
-    def _mapping(
-        self, node: yaml.Node | None, what: str, known: Mapping[str, Key], later: Mapping[str, str] | None = None
-    ) -> dict[str, yaml.Node]:
-        """Return the values of a mapping whose keys are `known`."""
-        found = {}
-        for key, value in self._pairs(node, what):
-            if key.value in known:
-                found[key.value] = value
-            elif later and key.value in later:
-                self._problem(key, f"{later[key.value]} not supported by this version of hnctl")
-            else:
-                near = closest(key.value, known)
-                hint = f"Did you mean {near}?" if near else f"Known are {', '.join(known)}"
-                self._problem(key, f"unknown key {_cut(key.value)} in {what}", hint)
-        return found
-
-    def _version(self, node: yaml.Node | None, tree: yaml.Node) -> None:
-        if node is None:
-            if isinstance(tree, yaml.MappingNode):
-                self._problem(tree, "there is no version", f"Begin the file with version: {VERSION}")
-        elif not isinstance(node, yaml.ScalarNode) or node.value != str(VERSION):
-            self._problem(node, f"this hnctl reads version {VERSION} of the fleet file only")
-
-    # A layer with a wrong name is read all the same, so that what is wrong inside it is told too.
-
-    def _group_name(self, key: yaml.Node) -> None:
-        if not _GROUP.fullmatch(key.value) or key.value == "all":
-            hint = "Use letters, digits, - and _; not the word all"
-            self._problem(key, f"a group cannot be called {_cut(key.value)!r}", hint)
-
-    def _node_name(self, key: yaml.Node) -> None:
-        try:
-            check_node(key.value)
-        except InputError as exc:
-            self._problem(key, exc.message, exc.hint)
-
-    def _groups(self, node: yaml.Node | None, groups: Mapping[str, Layer]) -> tuple[str, ...]:
-        if node is None or node.tag == _NULL:
-            return ()
-        if not isinstance(node, yaml.SequenceNode):
-            self._problem(node, "groups must be a list", "Write groups: [magento]")
-            return ()
-        names: list[str] = []
-        for item in node.value:
-            name = item.value
-            if not isinstance(item, yaml.ScalarNode) or name not in groups:
-                near = closest(name, groups) if isinstance(name, str) else None
-                shown = _cut(name) if isinstance(name, str) else "of this shape"
-                self._problem(item, f"there is no group {shown}", f"Did you mean {near}?" if near else None)
-            elif name in names:
-                self._problem(item, f"group {name} is listed twice")
-            else:
-                names.append(name)
-        return tuple(names)
-
-    def _layer(
-        self, node: yaml.Node | None, layer: str, known: Mapping[str, Key]
-    ) -> tuple[Layer, Mapping[str, yaml.Node]]:
-        keys = self._mapping(node, layer, known, _LATER["layer"])
-        via = keys.get("via")
-        if via is not None and via.value != "api":
-            if via.value in ("ssh", "local"):
-                self._problem(via, f"via: {via.value} is not supported by this version of hnctl", "Use via: api")
-            else:
-                self._problem(via, "via must be api")
-        settings = keys.get("settings")
-        if settings is None:
-            return {}, keys
-        return {
-            key.value: wish
-            for key, value in self._pairs(settings, f"the settings of {layer}")
-            if (wish := self._wish(key, value, layer)) is not None
-        }, keys
-
-    def _wish(self, key: yaml.Node, node: yaml.Node, layer: str) -> Wish | None:
-        mark = node.start_mark
-        if node.__class__ is not yaml.ScalarNode:
-            self._problem(node, f"{_cut(key.value)} must have a single value")
-            return None
-        # A fleet says the same few things of thousands of nodes, so each is judged once.
-        memo = (key.value, node.value, node.tag)
-        judged = self._values.get(memo)
-        if judged is None:
-            judged = self._values[memo] = self._judge(key, node)
-        if isinstance(judged, Problem):
-            at = key if judged.line == 0 else node
-            self._problem(at, judged.message, judged.hint)
-            return None
-        return Wish(judged.value, layer, mark.line + 1, mark.column + 1)
-
-    def _judge(self, key: yaml.Node, node: yaml.Node) -> Wish | Problem:
-        """Return what `node` wishes for the setting `key`, or what is wrong; line 0 blames the key, 1 the value."""
-        try:
-            setting = self._catalogue.writable(key.value)
-        except InputError as exc:
-            return Problem(0, 0, exc.message, exc.hint)
-        name = setting.name
-        if node.tag == "!clear":
-            if node.value:
-                return Problem(1, 0, f"!clear of {name} takes no value")
-            return Wish(None, "", 0, 0)
-        if node.tag not in _SCALARS:
-            return Problem(1, 0, f"{name} has a YAML tag that is not known here", "The only tag is !clear")
-        if node.tag == _NULL:
-            return Wish(LIFTED, "", 0, 0)
-        reference = parse_reference(node.value)
-        if not setting.secret:
-            if reference is not None and setting.type == "string":
-                return Problem(1, 0, f"{name} is not secret: it takes its value as it is, not a reference")
-            try:
-                value = setting.parse(node.value)
-                assert not isinstance(value, Secret)  # noqa: S101  # it is no secret setting, as tested above
-                return Wish(value, "", 0, 0)
-            except InputError as exc:
-                return Problem(1, 0, exc.message, exc.hint)
-        if reference is None:
-            kinds = ", ".join(f"{kind}:" for kind in KINDS)
-            return Problem(
-                1, 0, f"{name} is secret and may not stand in the file", f"Write a reference instead: one of {kinds}"
-            )
-        try:
-            check_present(reference, folder=self._folder)
-        except SecretUnavailable as exc:
-            return Problem(1, 0, f"{name}: {exc.message}", exc.hint)
-        return Wish(reference, "", 0, 0)
-
-    def _share(self, node: yaml.Node | None, what: str, *, percent: bool = True, least: int = 0) -> Share | None:
-        if node is None or (node.tag == _NULL and isinstance(node, yaml.ScalarNode)):
-            return None
-        text = node.value if isinstance(node, yaml.ScalarNode) else ""
-        try:
-            return parse_share(text, percent=percent, least=least)
-        except ValueError as exc:
-            self._problem(node, f"{what} {exc}")
-            return None
-
-
 def parse_share(text: str, *, percent: bool = True, least: int = 0) -> Share:
     """Return the number or percentage of nodes that `text` spells.
 
     Raises:
         ValueError: It spells none; the message begins with "must be".
     """
-    number, sign, rest = text.partition("%")
-    fits = number.isascii() and number.isdigit() and len(number) <= 9 and not rest
-    if not fits or (sign and (not percent or int(number) > 100)) or int(number) < least:
-        raise ValueError(f"must be a number from {least}" + (", or a percentage such as 10%" if percent else ""))
-    return Share(int(number), bool(sign))
+    forms = f"{NUMBER}|{PERCENTAGE}" if percent else NUMBER
+    if re.fullmatch(forms, text):
+        share = Share(int(text.removesuffix("%")), text.endswith("%"))
+        if share.number >= least:
+            return share
+    raise ValueError(f"must be a number from {least}" + (", or a percentage such as 10%" if percent else ""))
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else text[:60] + "..."
+class _Mistake(NamedTuple):
+    """Why a setting cannot have a value."""
+
+    in_name: bool
+    """Whether its name is to blame."""
+    text: str
+    hint: str | None
+
+
+class _Reader:
+    """Reads one tree, and tells what is wrong with it on the way."""
+
+    def __init__(self, catalogue: Catalogue, folder: Path, problems: Problems) -> None:
+        self._catalogue = catalogue
+        self._folder = folder
+        self._problems = problems
+        self._judged: dict[tuple[str, str, str], _Said | _Mistake] = {}
+
+    def fleet(self, tree: yaml.Node, path: str) -> Fleet:
+        top = mapping(tree, "the file", TOP_KEYS, self._problems)
+        self._version(top.get("version"), tree)
+        defaults = self._layer(top.get("defaults"), "defaults", LAYER_KEYS)[0]
+        groups: dict[str, Layer] = {}
+        for key, value in pairs(top.get("groups"), "groups", self._problems):
+            self._group_name(key)
+            groups[key.value] = self._layer(value, f"group {key.value}", LAYER_KEYS)[0]
+        nodes: dict[str, tuple[str, ...]] = {}
+        own: dict[str, Layer] = {}
+        for key, value in pairs(top.get("nodes"), "nodes", self._problems):
+            name = key.value
+            self._node_name(key)
+            settings, keys = self._layer(value, f"node {name}", NODE_KEYS)
+            nodes[name] = self._groups(keys.get("groups"), groups)
+            if settings:
+                own[name] = settings
+        rollout = mapping(top.get("rollout"), "rollout", ROLLOUT_KEYS, self._problems, later=LATER_ROLLOUT_KEYS)
+        limits = mapping(top.get("limits"), "limits", LIMIT_KEYS, self._problems)
+        most = self._share(limits, "max_changes", percent=False)
+        return Fleet(
+            path,
+            nodes,
+            defaults,
+            groups,
+            own,
+            Limits(self._share(limits, "max_nodes"), most.number if most else None),
+            self._share(rollout, "max_failures", least=1),
+        )
+
+    def _version(self, node: yaml.Node | None, tree: yaml.Node) -> None:
+        if node is None:
+            if isinstance(tree, yaml.MappingNode):
+                self._problems.tell(tree, "there is no version", f"Begin the file with version: {VERSION}")
+        elif text_of(node) != str(VERSION):
+            self._problems.tell(node, f"this hnctl reads version {VERSION} of the fleet file only")
+
+    # A layer with a wrong name is read all the same, so that what is wrong inside it is told too.
+
+    def _group_name(self, key: yaml.ScalarNode) -> None:
+        if not _GROUP.fullmatch(key.value) or key.value == "all":
+            hint = "Use letters, digits, - and _; not the word all"
+            self._problems.tell(key, f"a group cannot be called {cut(key.value)!r}", hint)
+
+    def _node_name(self, key: yaml.ScalarNode) -> None:
+        try:
+            check_node(key.value)
+        except InputError as exc:
+            self._problems.tell(key, exc.message, exc.hint)
+
+    def _groups(self, node: yaml.Node | None, groups: Mapping[str, Layer]) -> tuple[str, ...]:
+        if node is None or is_null(node):
+            return ()
+        listed = items(node)
+        if listed is None:
+            self._problems.tell(node, "groups must be a list", "Write groups: [magento]")
+            return ()
+        names: dict[str, None] = {}
+        for item in listed:
+            name = text_of(item)
+            if name is None:
+                self._problems.tell(item, "there is no group of this shape")
+            elif name not in groups:
+                self._problems.tell(item, f"there is no group {cut(name)}", self._problems.suggest(name, groups))
+            elif name in names:
+                self._problems.tell(item, f"group {name} is listed twice")
+            else:
+                names[name] = None
+        return tuple(names)
+
+    def _layer(
+        self, node: yaml.Node | None, layer: str, known: Mapping[str, Key]
+    ) -> tuple[Layer, Mapping[str, yaml.Node]]:
+        keys = mapping(node, layer, known, self._problems, later=LATER_LAYER_KEYS)
+        if "via" in keys:
+            self._via(keys["via"])
+        settings: dict[str, Wish] = {}
+        for key, value in pairs(keys.get("settings"), f"the settings of {layer}", self._problems):
+            wish = self._wish(key, value, layer)
+            if wish is not None:
+                settings[key.value] = wish
+        return settings, keys
+
+    def _via(self, node: yaml.Node) -> None:
+        way = text_of(node)
+        if way in ("ssh", "local"):
+            self._problems.tell(node, f"via: {way} is not supported by this version of hnctl", "Use via: api")
+        elif way != "api":
+            self._problems.tell(node, "via must be api")
+
+    def _wish(self, key: yaml.ScalarNode, node: yaml.Node, layer: str) -> Wish | None:
+        if not isinstance(node, yaml.ScalarNode):
+            self._problems.tell(node, f"{cut(key.value)} must have a single value")
+            return None
+        # A fleet says the same few things of thousands of nodes, so each is judged once.
+        memo = (key.value, node.value, node.tag)
+        if memo not in self._judged:
+            self._judged[memo] = self._judge(key, node)
+        said = self._judged[memo]
+        if isinstance(said, _Mistake):
+            self._problems.tell(key if said.in_name else node, said.text, said.hint)
+            return None
+        mark = node.start_mark
+        return Wish(said, layer, mark.line + 1, mark.column + 1)
+
+    def _judge(self, key: yaml.ScalarNode, node: yaml.ScalarNode) -> _Said | _Mistake:
+        try:
+            setting = self._catalogue.writable(key.value)
+        except InputError as exc:
+            return _Mistake(True, exc.message, exc.hint)
+        if node.tag == NULL:
+            return LIFTED
+        try:
+            return read_value(setting, node, self._folder)
+        except InputError as exc:
+            return _Mistake(False, exc.message, exc.hint)
+
+    def _share(self, keys: Mapping[str, yaml.Node], what: str, *, percent: bool = True, least: int = 0) -> Share | None:
+        node = keys.get(what)
+        if node is None or is_null(node):
+            return None
+        try:
+            return parse_share(text_of(node) or "", percent=percent, least=least)
+        except ValueError as exc:
+            self._problems.tell(node, f"{what} {exc}")
+            return None

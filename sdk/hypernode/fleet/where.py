@@ -11,6 +11,7 @@ case. A field that a node does not have equals nothing and is in no order. A fie
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ Facts = Mapping[str, Any]
 Test = Callable[[Facts], bool]
 
 _TOKEN = re.compile(r"\s*(?:(?P<op>==|!=|<=|>=|!~|[<>=~()])|(?P<quoted>'[^']*'|\"[^\"]*\")|(?P<word>[^\s()<>=~!'\"]+))")
-_PARTS = re.compile(r"(\d+)")
+_DIGITS = re.compile("([0-9]+)")
 _MOST_NESTED = 50
 
 
@@ -63,7 +64,8 @@ class _Parser:
         while place < len(text.rstrip()):
             match = _TOKEN.match(text, place)
             if match is None or match.lastgroup is None:
-                raise self._error(f"cannot read {text[place:].strip()[:20]!r}", place)
+                rest = text[place:].lstrip()
+                raise self._error(f"cannot read {rest.rstrip()[:20]!r}", len(text) - len(rest))
             self._tokens.append((match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
             place = match.end()
 
@@ -132,15 +134,22 @@ class _Parser:
             case "!=":
                 return lambda facts: value not in _texts(facts.get(field))
             case "~" | "!~":
-                try:
-                    pattern = re.compile(value, re.IGNORECASE)
-                except re.error as exc:
-                    raise self._error(f"{value!r} is no regular expression: {exc}", place) from None
+                pattern = self._pattern(value, place)
                 wanted = operator == "~"
                 return lambda facts: any(pattern.search(text) for text in _texts(facts.get(field))) is wanted
         holds = _ORDERS[operator]
         bound = order_key(value)
         return lambda facts: any(holds(order_key(text), bound) for text in _texts(facts.get(field)))
+
+    def _pattern(self, value: str, place: int) -> re.Pattern[str]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Python's plans for signs such as [[ are for programmers
+                return re.compile(value, re.IGNORECASE)
+        except (re.error, OverflowError) as exc:
+            raise self._error(f"{value!r} is no regular expression: {exc}", place) from None
+        except RecursionError:
+            raise self._error("the regular expression is nested too deep", place) from None
 
     def _peek(self, kind: str) -> bool:
         return self._at < len(self._tokens) and self._tokens[self._at][0] == kind
@@ -175,8 +184,14 @@ class _Parser:
 
 
 def order_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return the key that sorts versions: numbers as numbers, the rest as text."""
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in _PARTS.split(text) if part)
+    """Return the key that sorts versions: numbers as numbers, of any length, the rest as text."""
+    return tuple(_number_key(part) if part[0] in "0123456789" else (1, 0, part) for part in _DIGITS.split(text) if part)
+
+
+def _number_key(digits: str) -> tuple[int, int, str]:
+    # Without int(), which refuses numbers of more than some thousand digits.
+    digits = digits.lstrip("0")
+    return 0, len(digits), digits
 
 
 _ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {

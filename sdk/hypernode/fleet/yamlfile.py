@@ -1,27 +1,48 @@
 """A YAML file's text as a tree of nodes that know their place, or an error that says where it is no YAML.
 
-libyaml builds the tree, so scalars keep their source text (`8.10` stays "8.10"). Before it sees a file, the file is
-held against bounds: size, depth (libyaml's caller recurses, and a deep file would crash the process) and, afterwards,
-how far aliases expand.
+libyaml builds the tree, so scalars keep their source text (`8.10` stays "8.10"). A file is held against bounds: its
+size; its depth, counted while libyaml composes, which recurses in C and would take the process down; and afterwards
+how far its aliases expand.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from itertools import accumulate
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
 
 from hypernode.errors import FileError, Problem
 
+NULL = "tag:yaml.org,2002:null"
 LARGEST_FILE = 16 * 1024 * 1024
 _DEEPEST = 100
-_MOST_EXPANDED = 1_000_000
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}\n"))
-_COMPACT_NESTING = re.compile(rb"(?:[-?:][ \t]+){%d}" % _DEEPEST)
-_DEEP_INDENT = re.compile(rb"^[ ]{%d}[^ \n#]" % (4 * _DEEPEST), re.MULTILINE)
+_MOST_EXPANDED = 1_000_000  # DESIGN 8 speaks of 10,000 nodes with 80 settings each
+_CIRCLE = -1
+_TOO_DEEP = "too deep"
+_WORDS = {
+    "but found another document": "a second document begins here: a file has one",
+    _TOO_DEEP: f"the file is nested more than {_DEEPEST} levels deep",
+}
+"""Problems that are told in our own words, by libyaml's or the loader's."""
+
+
+class _Loader(yaml.CSafeLoader):
+    """Ends the composing of a tree that gets too deep, however the file spells its levels."""
+
+    def __init__(self, raw: bytes) -> None:
+        super().__init__(raw)
+        self._depth = 0
+
+    # libyaml's composer calls this pair around every node.
+
+    def descend_resolver(self, parent: yaml.Node | None, index: object) -> None:
+        self._depth += 1
+        if parent is not None and self._depth > _DEEPEST + 1:
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=parent.start_mark)
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
 
 
 def read_file(path: Path) -> bytes:
@@ -50,10 +71,8 @@ def compose(raw: bytes, path: str) -> yaml.Node:
     Raises:
         FileError: It is empty, no YAML, several documents, or beyond a bound; with the place.
     """
-    if line := _too_deep(raw):
-        raise FileError(path, [Problem(line, 1, f"the file is nested more than {_DEEPEST} levels deep")])
     try:
-        tree = yaml.compose(raw, Loader=yaml.CSafeLoader)
+        tree = yaml.compose(raw, Loader=_Loader)
     except yaml.MarkedYAMLError as exc:
         raise FileError(path, [_problem(exc)]) from None
     except yaml.YAMLError as exc:
@@ -62,9 +81,9 @@ def compose(raw: bytes, path: str) -> yaml.Node:
         line = raw.count(b"\n", 0, position) + 1
         column = position - (raw.rfind(b"\n", 0, position) + 1) + 1
         raise FileError(path, [Problem(line, column, f"the file is not UTF-8 text: {exc.reason}")]) from None  # type: ignore[attr-defined]  # ReaderError has it
-    if tree is None:
+    if tree is None or (isinstance(tree, yaml.ScalarNode) and tree.tag == NULL):
         raise FileError(path, [Problem(1, 1, "the file is empty")])
-    if b"*" in raw and (size := _expanded(tree, {}, set())) > _MOST_EXPANDED:
+    if b"*" in raw and ((size := _expanded(tree, {})) == _CIRCLE or size > _MOST_EXPANDED):
         what = "form a circle" if size == _CIRCLE else f"expand to more than {_MOST_EXPANDED:,} values"
         raise FileError(path, [Problem(1, 1, f"the file has aliases that {what}")])
     return tree
@@ -73,48 +92,27 @@ def compose(raw: bytes, path: str) -> yaml.Node:
 def _problem(exc: yaml.MarkedYAMLError) -> Problem:
     mark = exc.problem_mark or exc.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    if exc.problem == "but found another document":
-        return Problem(line, column, "a second document begins here: a file has one")
-    return Problem(line, column, f"the file is not YAML: {exc.problem or exc.context}")
+    what = str(exc.problem or exc.context)
+    return Problem(line, column, _WORDS.get(what, f"the file is not YAML: {what}"))
 
 
-def _too_deep(raw: bytes) -> int | None:
-    """Return the line at which `raw` may nest too deep, or None. Brackets in texts count too: this is a bound."""
-    for pattern in (_COMPACT_NESTING, _DEEP_INDENT):
-        if match := pattern.search(raw):
-            return raw.count(b"\n", 0, match.start()) + 1
-    marks = raw.translate(None, delete=_NOT_BRACKETS)
-    line = 1
-    for depth, mark in zip(accumulate(map(_STEP.__getitem__, marks)), marks, strict=True):
-        if mark == 10:
-            line += 1
-        elif depth > _DEEPEST:
-            return line
-    return None
+def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Return how many single values the tree below `node` has once its aliases are written out.
 
-
-_STEP = {10: 0, **dict.fromkeys(b"[{", 1), **dict.fromkeys(b"]}", -1)}
-_CIRCLE = 1 << 62
-
-
-def _expanded(node: yaml.Node, sizes: dict[int, int], above: set[int]) -> int:
-    """Return how many nodes the tree below `node` has once its aliases are written out."""
+    An empty list or mapping counts as one value. An anchor stands before its aliases, so what an alias repeats has
+    been counted by then and the recursion is no deeper than the tree; what has only been begun stands in itself.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return 1
     key = id(node)
-    if key in sizes:
-        return sizes[key]
-    if key in above:
-        return _CIRCLE
-    above.add(key)
-    size = 1 + sum(_expanded(child, sizes, above) for child in _children(node))
-    above.discard(key)
-    sizes[key] = min(size, _CIRCLE)
+    if key not in sizes:
+        sizes[key] = _CIRCLE
+        counts = [_expanded(child, sizes) for child in _children(node)]
+        # Cut off, since multiplying aliases soon make numbers that are too long to add up.
+        sizes[key] = _CIRCLE if _CIRCLE in counts else max(1, min(sum(counts), _MOST_EXPANDED + 1))
     return sizes[key]
 
 
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
-    if isinstance(node, yaml.SequenceNode):
-        yield from node.value
-    elif isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield key
-            yield value
+def _children(node: yaml.Node) -> Iterable[yaml.Node]:
+    # A key that is no scalar is refused by whoever reads the tree, and not looked into.
+    return (value for _, value in node.value) if isinstance(node, yaml.MappingNode) else node.value

@@ -1,4 +1,4 @@
-"""Hypothesis strategies of fleets: plain values by construction, and the many spellings in which an API answers them."""
+"""Hypothesis strategies of fleets: plain values by construction, and the many spellings in which an API answers."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def fleets(draw: st.DrawFn, *, settings: tuple[Setting, ...] = WRITABLE, most_no
             elif kind == "null":
                 wishes[name] = None
             if setting.secret and wishes.get(name) is not None:
-                references[Secret(wishes[name])] = f"env:KEY_{len(references)}"
+                references.setdefault(Secret(wishes[name]), f"env:KEY_{len(references)}")
         if wishes or draw(st.booleans()):
             wished[node] = wishes
     return Drawn(answers, plain, wished, references)

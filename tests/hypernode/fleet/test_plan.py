@@ -504,7 +504,8 @@ def test_each_condition_stands_alone_and_all_are_told_at_once():
         ("it holds 3 changes; limits.max_changes is 2", "--force allows it"),
         ("--confirm all:mysql_version=9 hits 1 node", "--confirm all:mysql_version=1"),
         (
-            "b: password_auth true -> false may lock people out: People without a key on the node can no longer log in.",
+            "b: password_auth true -> false may lock people out: "
+            "People without a key on the node can no longer log in.",
             "--confirm b:password_auth allows it",
         ),
     ]

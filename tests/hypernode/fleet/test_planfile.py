@@ -191,6 +191,26 @@ def test_secrets_stay_references_and_are_fetched_when_the_plan_is_read():
     assert (plan.changes[0].before, plan.changes[0].after) == ("(secret)", "(secret env:KEY)")
 
 
+def test_a_secret_of_many_nodes_is_fetched_once_when_the_plan_is_read():
+    wished = {"new_relic_secret": Secret("canary-KEY")}
+    plan = make_plan(
+        {"a": {}, "b": {}, "c": {}},
+        dict.fromkeys("abc", wished),
+        CATALOGUE,
+        references={Secret("canary-KEY"): "cmd:pass show key"},
+    )
+    asked = []
+
+    def watched(reference: Reference) -> Secret:
+        asked.append(reference)
+        return Secret("fetched")
+
+    raw = json.dumps(planfile.dump(plan, api_url=API)).encode()
+    read = planfile.load(raw, CATALOGUE, path="p", api_url=API, resolve=watched)
+    assert [change.desired for change in read.changes] == [Secret("fetched")] * 3
+    assert asked == [Reference("cmd", "pass show key")]
+
+
 def test_a_plan_read_back_knows_only_that_a_secret_was_set():
     change = written_and_read(sample()).changes[0]
     assert not change.moved_to(Secret("whatever"))
@@ -315,6 +335,11 @@ def test_a_change_that_cannot_be_is_refused(field, value, why):
         {"fleet_size": None},
         {"fleet_size": float("inf")},
         {"fleet_size": float("nan")},
+        {"fleet_size": True},
+        {"fleet_size": -1},
+        {"limits": {"max_nodes": None, "max_changes": -1}},
+        {"groups": {"g": "ab"}},
+        {"compared": "ab"},
         {"limits": None},
         {"limits": {"max_nodes": "x", "max_changes": None}},
         {"limits": {"max_nodes": "101%", "max_changes": None}},
@@ -383,8 +408,8 @@ def loads_or_is_refused(raw: bytes) -> None:
     except UnsafePlan as exc:
         assert str(exc)  # noqa: PT017
     json.dumps(planfile.dump(plan, api_url=API))
-    assert plan.by_node() is not None
-    assert [(change.before, change.after, change.hazards) for change in plan.changes] is not None
+    assert sum(len(changes) for changes in plan.by_node().values()) == len(plan.changes)
+    assert all(isinstance(change.before + change.after, str) for change in plan.changes)
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given, settings
@@ -161,8 +162,8 @@ def test_a_field_that_the_node_does_not_have_equals_nothing_and_is_in_no_order(t
     ],
 )
 def test_versions_are_ordered_part_by_part(ascending):
-    assert sorted(reversed(ascending), key=order_key) == ascending
-    for low, high in zip(ascending, ascending[1:], strict=False):
+    assert sorted(set(ascending), key=order_key) == ascending
+    for low, high in pairwise(ascending):
         facts = {"php_version": high}
         assert holds(f"php_version > {low}", facts)
         assert holds(f"php_version >= {low}", facts)
@@ -182,11 +183,16 @@ def test_versions_are_ordered_as_lists_of_numbers_are(left, right):
     assert holds(f"php_version == {bound}", facts) is (left == right)
 
 
+def test_zeros_before_a_number_count_for_nothing_in_the_order():
+    assert order_key("8.03") == order_key("8.3") < order_key("8.030") == order_key("08.30")
+    assert order_key("0") == order_key("00") < order_key("1")
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=12), st.text(max_size=12))
 @example("²", "1")
 @example("9" * 5000, "1")
-@example("١", "1")
+@example("\u0661", "1")  # a digit for Python, as all Arabic ones
 def test_any_two_texts_can_be_ordered(left, right):
     low, high = sorted([left, right], key=order_key)
     assert order_key(low) <= order_key(high)
@@ -326,7 +332,7 @@ def test_a_long_flat_expression_is_no_deep_one():
         "php_version < ²",
         "php_version < 8.²",
         f"php_version < {'1' * 5000}",
-        "php_version < ١",
+        "php_version < \u0661",
         "name ~ 'a{99999999999999999999}'",
         "name ~ 'a{,4294967296}'",
         "name ~ '" + "(" * 3000 + "'",
@@ -358,10 +364,9 @@ def test_pythons_own_warnings_about_a_pattern_are_not_shown_to_its_user():
     assert not shown
 
 
-_pieces = st.sampled_from(
-    ["php_version", "name", "varnish_enabled", "new_relic_secret", "and", "or", "not", "(", ")", "==", "!=", "<", ">="]
-    + ["~", "!~", "!", "=", "'", '"', "8.3", "'a b'", "x", "[", "*", "²", " ", "(?", "{1,"]
-)
+_fields = ["php_version", "name", "varnish_enabled", "new_relic_secret"]
+_signs = ["and", "or", "not", "(", ")", "==", "!=", "<", ">=", "~", "!~", "!", "=", "'", '"', " "]
+_pieces = st.sampled_from([*_fields, *_signs, "8.3", "'a b'", "x", "[", "*", "²", "(?", "{1,"])
 
 
 @settings(max_examples=400, deadline=None)
@@ -370,7 +375,7 @@ def test_any_text_parses_or_raises_an_input_error(text):
     try:
         test, fields = parse_where(text, CATALOGUE)
     except InputError as exc:
-        assert "character" in exc.message
+        assert "character" in exc.message  # noqa: PT017  # either answer is right
         return
     assert fields
     assert test(SHOP) in (True, False)
