@@ -131,7 +131,7 @@ class Setting:
         known = self._by_text.get(text)
         if known is not None:
             return known
-        shown = text if text else "empty"
+        shown = text[:80] or "empty"
         try:
             value = self._read(text)
         except ValueError:
@@ -210,7 +210,7 @@ class Catalogue(Mapping[str, Setting]):
         except KeyError:
             near = closest(name, self._settings)
             raise UnknownSetting(
-                f"there is no setting {name}",
+                f"there is no setting {name[:80]}",
                 hint=f"Did you mean {near}?" if near else "`hnctl settings describe` lists all; --refresh asks the API",
             ) from None
 

@@ -65,10 +65,22 @@ class Config:
         value, source = self.find(key)
         if not isinstance(value, str):
             return float(value)
-        match = _TIME.fullmatch(value.strip())
-        if match is None:
-            raise InputError(f"{key} cannot be {value!r} ({source})", hint="Write 90s, 250ms, 15m or 2h")
-        return float(match[1]) * _UNITS[match[2]]
+        try:
+            return parse_seconds(value)
+        except InputError as exc:
+            raise InputError(f"{key} from {source}: {exc.message}") from None
+
+
+def parse_seconds(text: str) -> float:
+    """Return the seconds that `text` spells: 900, 1.5, 250ms, 90s, 15m or 2h.
+
+    Raises:
+        InputError: It spells none.
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"{text!r} is no time; write 90s, 250ms, 15m or 2h")
+    return float(match[1]) * _UNITS[match[2]]
 
 
 def load_config(path: Path | None = None) -> Config:

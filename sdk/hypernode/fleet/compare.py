@@ -10,7 +10,7 @@ from typing import Any
 from hypernode.catalogue import Catalogue
 from hypernode.errors import CredentialsError, FileError, HypernodeError, Problem, SecretUnavailable
 from hypernode.fleet.plan import Plan, Values, make_plan
-from hypernode.fleet.spec import NO_LIMITS, Fleet, Limits, Wish
+from hypernode.fleet.spec import NO_LIMITS, Fleet, Limits, Share, Wish
 from hypernode.fleet.stores import Reader, read_nodes
 from hypernode.fleet.where import Test, facts_of
 from hypernode.secrets import Reference, Secret
@@ -27,6 +27,7 @@ class Desired:
     fleet_size: int
     groups: Mapping[str, Sequence[str]]
     limits: Limits = NO_LIMITS
+    max_failures: Share | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def desired_of(fleet: Fleet, nodes: Iterable[str], resolve: Callable[[Reference]
         len(fleet.nodes),
         members,
         fleet.limits,
+        fleet.max_failures,
     )
 
 
@@ -134,5 +136,6 @@ def compare(
         fleet_size=desired.fleet_size,
         limits=desired.limits,
         groups=desired.groups,
+        max_failures=desired.max_failures,
     )
     return Comparison(plan, failures)

@@ -79,6 +79,8 @@ class Plan:
     limits: Limits = NO_LIMITS
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Group to those of its nodes that change; confirmations for groups count by it."""
+    max_failures: Share | None = None
+    """The failure budget that the fleet file sets for carrying it out."""
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -234,6 +236,7 @@ def make_plan(
     fleet_size: int | None = None,
     limits: Limits = NO_LIMITS,
     groups: Mapping[str, Sequence[str]] | None = None,
+    max_failures: Share | None = None,
 ) -> Plan:
     """Compare what nodes have with what is wished for them.
 
@@ -249,6 +252,7 @@ def make_plan(
         fleet_size: What percentages are taken of; None: the nodes in `desired`.
         limits: Kept in the plan for its own verdict.
         groups: Group to all its nodes, for confirmations.
+        max_failures: Kept in the plan for whoever carries it out.
     """
     changes: list[Change] = []
     compared = sorted(desired.keys() & current.keys())
@@ -274,6 +278,7 @@ def make_plan(
             for group, nodes in sorted((groups or {}).items())
             if (members := tuple(sorted(changing.intersection(nodes))))
         },
+        max_failures,
     )
 
 

@@ -34,8 +34,9 @@ def dump(plan: Plan, *, api_url: str, unread: Mapping[str, str] | None = None) -
         "fleet_size": plan.fleet_size,
         "compared": list(plan.compared),
         "unread": [{"node": node, "reason": reason} for node, reason in (unread or {}).items()],
+        "max_failures": _spelled(plan.max_failures),
         "limits": {
-            "max_nodes": str(plan.limits.max_nodes) if plan.limits.max_nodes is not None else None,
+            "max_nodes": _spelled(plan.limits.max_nodes),
             "max_changes": plan.limits.max_changes,
         },
         "groups": {group: list(nodes) for group, nodes in plan.groups.items()},
@@ -82,6 +83,7 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str, resolve: 
             _number(document["fleet_size"]),
             Limits(_share(limits["max_nodes"]), None if most is None else _number(most)),
             {group: _nodes(members) for group, members in document["groups"].items()},
+            _share(document["max_failures"], least=1),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as exc:
         what = f"no {exc.args[0]}" if isinstance(exc, KeyError) else str(exc)
@@ -120,8 +122,12 @@ def _change(item: Mapping[str, Any], catalogue: Catalogue, resolve: Callable[[Re
     return Change(node, setting.name, now, resolve(parsed), reference, setting.risk)
 
 
-def _share(text: object) -> Share | None:
-    return None if text is None else parse_share(str(text))
+def _spelled(share: Share | None) -> str | None:
+    return None if share is None else str(share)
+
+
+def _share(text: object, *, least: int = 0) -> Share | None:
+    return None if text is None else parse_share(str(text), least=least)
 
 
 def _number(value: object) -> int:

@@ -730,16 +730,14 @@ def test_an_answer_that_drips_in_does_not_outlast_the_deadline():
             connection.sendall(b" ")
             time.sleep(0.02)
 
+    started = time.monotonic()
     with (
         server(drip) as port,
         Transport(f"http://127.0.0.1:{port}", timeout=5, deadline=0.2) as transport,
         pytest.raises(ConnectionFailed) as caught,
     ):
-        started = time.monotonic()
-        try:
-            read(transport)
-        finally:
-            assert time.monotonic() - started < 2
+        read(transport)
+    assert time.monotonic() - started < 3
     assert "GET /v2/app/kaasshop/: the answer was not complete after" in caught.value.message
 
 

@@ -41,6 +41,7 @@ def sample() -> Plan:
         limits=Limits(Share(30, True), 500),
         fleet_size=5,
         groups={"g": ["a", "b"], "h": ["b"]},
+        max_failures=Share(5, True),
     )
 
 
@@ -69,6 +70,7 @@ def test_the_document_says_what_it_is_and_all_that_is_planned():
         "fleet_size": 5,
         "compared": ["a", "b"],
         "unread": [{"node": "c", "reason": "no token"}],
+        "max_failures": "5%",
         "limits": {"max_nodes": "30%", "max_changes": 500},
         "groups": {"g": ["a", "b"], "h": ["b"]},
         "changes": [
@@ -131,8 +133,9 @@ def written_and_read(plan: Plan) -> Plan:
     st.none() | st.integers(0, 50).map(Share) | st.integers(0, 100).map(lambda n: Share(n, True)),
     st.none() | st.integers(0, 500),
     st.integers(0, 100),
+    st.none() | st.integers(1, 50).map(Share),
 )
-def test_what_is_written_reads_back_as_the_same_plan(drawn, max_nodes, max_changes, more):
+def test_what_is_written_reads_back_as_the_same_plan(drawn, max_nodes, max_changes, more, max_failures):
     # A secret's value is fetched anew by its reference.
     references = {Secret(f"{CANARY}{name[4:]}"): name for name in drawn.references.values()}
     old_to_new = dict(zip(drawn.references, references, strict=True))
@@ -148,11 +151,12 @@ def test_what_is_written_reads_back_as_the_same_plan(drawn, max_nodes, max_chang
         limits=Limits(max_nodes, max_changes),
         fleet_size=len(desired) + more,
         groups={"g": list(desired)[::2], "h": list(desired)},
+        max_failures=max_failures,
     )
     read = written_and_read(plan)
     assert read.checksum == plan.checksum
     assert (read.compared, read.fleet_size, read.limits) == (plan.compared, plan.fleet_size, plan.limits)
-    assert dict(read.groups) == dict(plan.groups)
+    assert (dict(read.groups), read.max_failures) == (dict(plan.groups), max_failures)
     for got, sent in zip(read.changes, plan.changes, strict=True):
         assert (got.node, got.setting, got.reference, got.hazards) == (
             sent.node,
@@ -337,6 +341,9 @@ def test_a_change_that_cannot_be_is_refused(field, value, why):
         {"fleet_size": float("nan")},
         {"fleet_size": True},
         {"fleet_size": -1},
+        {"max_failures": "0"},
+        {"max_failures": -1},
+        {"max_failures": "all"},
         {"limits": {"max_nodes": None, "max_changes": -1}},
         {"groups": {"g": "ab"}},
         {"compared": "ab"},

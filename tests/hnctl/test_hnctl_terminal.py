@@ -1,0 +1,172 @@
+"""hnctl on a real terminal: what it asks, what an answer does, what it shows while it works."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from processes import run, run_in_terminal, start
+from runs import Result, writes
+
+from hypernode.sandbox.server import Sandbox
+
+SET = ["settings", "set", "php_version", "8.0", "-n", "kaasshop", "-n", "theeplein", "-n", "boekenhal"]
+UPGRADE = ["settings", "set", "mysql_version", "8.4"]
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
+
+
+@pytest.fixture
+def three(box: Sandbox, folder: Path) -> Sandbox:
+    for node in ("kaasshop", "theeplein", "boekenhal"):
+        box.set(node, php_version="8.3", mysql_version="8.0")
+    return box
+
+
+def plain(shown: Result) -> str:
+    """Return what was shown without colours, and with the line ends of a file."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.out).replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("answer", ["y\n", "yes\n", "Y\n"])
+def test_a_yes_carries_the_plan_out(answer: str, three: Sandbox):
+    shown = run_in_terminal(*SET, answers=[("Change 3 nodes? [y/N]:", answer)])
+    assert shown.status == 0, shown.out
+    assert "3 done, 0 unchanged" in shown.out
+    assert len(writes(three)) == 3
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "no\n"])
+def test_anything_else_changes_nothing(answer: str, three: Sandbox):
+    shown = run_in_terminal(*SET, answers=[("Change 3 nodes? [y/N]:", answer)])
+    assert shown.status == 5
+    assert "not agreed; nothing was changed" in shown.out
+    assert writes(three) == []
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["ctrl-c", "ctrl-d"])
+def test_leaving_at_the_question_changes_nothing(key: str, three: Sandbox):
+    shown = run_in_terminal(*SET, answers=[("Change 3 nodes? [y/N]:", key)])
+    assert shown.status == 130
+    assert "Aborted; nothing more was done." in shown.out
+    assert writes(three) == []
+
+
+def test_the_plan_stands_above_the_question(three: Sandbox):
+    text = plain(run_in_terminal(*SET, answers=[("[y/N]:", "n\n")]))
+    assert (
+        text.index("3 changes on 3 of 3 nodes") < text.index("php_version  8.3 -> 8.0") < text.index("Change 3 nodes?")
+    )
+
+
+def test_a_single_node_is_not_asked_about(three: Sandbox):
+    shown = run_in_terminal("settings", "set", "php_version", "8.0", "-n", "kaasshop")
+    assert shown.status == 0
+    assert "?" not in shown.out
+    assert len(writes(three)) == 1
+
+
+def test_with_yes_nothing_is_asked(three: Sandbox):
+    shown = run_in_terminal(*SET, "--yes")
+    assert shown.status == 0
+    assert "Change 3 nodes?" not in shown.out
+
+
+def test_what_cannot_be_undone_asks_for_the_name_of_the_node(three: Sandbox):
+    shown = run_in_terminal(*UPGRADE, "-n", "kaasshop", "--yes", answers=[("Type kaasshop to agree", "kaasshop\n")])
+    assert shown.status == 0, shown.out
+    assert [entry.node for entry in writes(three)] == ["kaasshop"]
+
+
+@pytest.mark.parametrize("answer", ["y\n", "yes\n", "kaasshp\n", "\n"])
+def test_no_other_word_agrees_to_it(answer: str, three: Sandbox):
+    shown = run_in_terminal(*UPGRADE, "-n", "kaasshop", "--yes", answers=[("Type kaasshop to agree", answer)])
+    assert shown.status == 5
+    assert "--confirm kaasshop:mysql_version allows it" in plain(shown)
+    assert writes(three) == []
+
+
+def test_for_several_nodes_their_number_is_asked_for_and_then_the_ordinary_yes(three: Sandbox):
+    nodes = ["-n", "kaasshop", "-n", "theeplein"]
+    word = "mysql_version=2"
+    answers = [(f"Type {word} to agree", f"{word}\n"), ("Change 2 nodes? [y/N]:", "y\n")]
+    shown = run_in_terminal(*UPGRADE, *nodes, answers=answers)
+    assert shown.status == 0, shown.out
+    assert len(writes(three)) == 2
+
+
+def test_what_was_confirmed_is_not_asked_for_again(three: Sandbox):
+    shown = run_in_terminal(*UPGRADE, "-n", "kaasshop", "--confirm", "kaasshop:mysql_version")
+    assert shown.status == 0
+    assert "Type " not in shown.out
+
+
+def test_a_secret_is_typed_unseen(three: Sandbox):
+    shown = run_in_terminal(
+        "settings", "set", "new_relic_secret", "-", "-n", "kaasshop", answers=[("new_relic_secret:", "s3cr3t\n")]
+    )
+    assert shown.status == 0, shown.out
+    assert three.settings("kaasshop")["new_relic_secret"] == "s3cr3t"
+    assert "s3cr3t" not in shown.out
+
+
+def test_a_bar_counts_the_nodes_and_is_gone_at_the_end(three: Sandbox):
+    shown = run_in_terminal(*SET, "--yes")
+    assert re.search(r"reading .*0/3", shown.out)
+    assert re.search(r"applying .*3/3", shown.out)
+    assert shown.out.index("\x1b[?25l") < shown.out.rindex("\x1b[?25h"), "the cursor is back"
+    for node in ("kaasshop", "theeplein", "boekenhal"):
+        assert f"{node}: " in shown.out
+
+
+def test_there_is_no_bar_for_a_single_node_and_none_without_a_terminal(three: Sandbox):
+    assert "reading" not in run_in_terminal("settings", "get", "php_version", "-n", "kaasshop").out
+    done = run(*SET, "--yes")
+    assert done.status == 0
+    assert "\x1b" not in done.out + done.err
+    assert "applying" not in done.err
+    assert len(done.err.splitlines()) == 3, "a line for each node in its place"
+
+
+def test_colours_are_shown_on_a_terminal_and_can_be_switched_off(three: Sandbox):
+    three.set_faults({"reject": ["kaasshop"]})
+    words = ["settings", "set", "php_version", "8.1", "-n", "kaasshop"]
+    assert COLOUR.search(run_in_terminal(*words).out)
+    assert COLOUR.search(run_in_terminal("settings", "get", "php_versio").out)
+    for command in (words, ["settings", "get", "php_versio"], ["settings", "get", "php_version", "--all"]):
+        assert not COLOUR.search(run_in_terminal(*command, variables={"NO_COLOR": "1"}).out)
+
+
+def test_a_dumb_terminal_gets_no_escapes(three: Sandbox):
+    shown = run_in_terminal("settings", "get", "php_version", "--all", variables={"TERM": "dumb", "NO_COLOR": "1"})
+    assert shown.status == 0
+    assert "\x1b" not in shown.out
+
+
+@pytest.mark.parametrize("columns", [40, 20, 0])
+def test_a_narrow_terminal_shows_everything(columns: int, three: Sandbox, folder: Path):
+    (folder / "fleet.yaml").write_text(
+        "version: 1\nnodes: {kaasshop: {settings: {php_version: 8.4, mysql_version: 8.4}}}\n"
+    )
+    for command in (["settings", "describe"], ["nodes", "list"]):
+        shown = run_in_terminal(*command, columns=columns)
+        assert shown.status == 0
+        assert "Traceback" not in shown.out
+    lines = plain(run_in_terminal("settings", "list", "-n", "kaasshop", columns=40)).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert "kaasshop" in plain(run_in_terminal("diff", columns=columns)).replace("\n", "")
+
+
+@pytest.mark.parametrize("redirected", ["stdin", "stderr"])
+def test_nothing_is_asked_when_the_answer_or_the_question_would_be_lost(redirected: str, three: Sandbox):
+    ours, theirs = pty.openpty()
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs, redirected: subprocess.DEVNULL}
+    with start(*SET, **streams) as process:
+        os.close(theirs)
+        process.wait(20)
+    os.close(ours)
+    assert process.returncode == 5
+    assert writes(three) == []
