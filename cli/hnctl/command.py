@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import re
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
 
-from hnctl.exits import exit_for
+from hnctl.exits import Exit, exit_for
+from hnctl.options import prefer_typed
+from hnctl.printing import print_data, print_note
+from hnctl.render.printable import printable
 from hypernode.errors import FileError, HypernodeError
 
 
 class Command(click.Command):
     """A command whose errors are told in words, in the output format that was asked for.
 
-    Its callback returns the exit status; None means 0.
+    Its callback returns the exit status; None means 0. A paragraph of its help that begins with "Example" is shown
+    line by line.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # click's mark for text that is not to be filled; in a docstring it would be a control character.
+        self.help = re.sub(r"^(?=Examples?:)", "\b\n", inspect.cleandoc(self.help or ""), flags=re.MULTILINE)
         self.params.append(
             click.Option(
                 ["--debug"], is_flag=True, envvar="HNCTL_DEBUG", help="Tell on stderr what is asked and answered."
@@ -30,38 +39,38 @@ class Command(click.Command):
         """Run the command and return its status."""
         debug = ctx.params.pop("debug")
         _configure_logging(debug=debug)
+        prefer_typed(ctx)
         try:
             return super().invoke(ctx)
         except HypernodeError as exc:
             if debug:
                 logging.getLogger("hnctl").debug("the error came from here", exc_info=exc)
-            show_error(exc, ctx.params.get("output"))
+            show_error(exc, _output(ctx))
             return exit_for(exc)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError, KeyboardInterrupt):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
             raise
+        except BrokenPipeError:  # see print_data
+            return Exit.OK
         except Exception as exc:
             if debug:
                 raise
-            click.echo(
+            print_note(
                 f"Error: hnctl itself failed ({type(exc).__name__}). This is a bug of hnctl.\n"
-                "  hint: run it again with --debug and report what it prints",
-                err=True,
+                "  hint: run it again with --debug and report what it prints"
             )
-            return 1
+            return Exit.FAILED
 
 
 def show_error(error: HypernodeError, output: str | None) -> None:
     """Tell `error` on stderr, and for a machine as a document on stdout."""
-    if output in ("json", "jsonl"):
-        import json
+    if output in ("json", "jsonl", "yaml"):
+        from hnctl.render.listing import render_document
 
-        click.echo(json.dumps({"format_version": 1, "error": error_document(error)}))
-    if isinstance(error, FileError):
-        click.echo(str(error), err=True)
-    else:
-        click.echo(click.style("Error: ", fg="red") + str(error), err=True)
+        print_data(render_document({"format_version": 1, "error": error_document(error)}, output))
+    text = "\n".join(map(printable, str(error).split("\n")))
+    print_note(text if isinstance(error, FileError) else click.style("Error: ", fg="red") + text)
     if error.hint:
-        click.echo(f"  hint: {error.hint}", err=True)
+        print_note(f"  hint: {printable(error.hint)}")
 
 
 def error_document(error: HypernodeError) -> dict[str, Any]:
@@ -78,6 +87,17 @@ def error_document(error: HypernodeError) -> dict[str, Any]:
             for p in error.problems
         ]
     return document
+
+
+def _output(ctx: click.Context) -> str | None:
+    """Return the format that was asked for by option, variable or config; None for a command that has no choice."""
+    if "output" not in ctx.params or ctx.params["output"]:
+        return ctx.params.get("output")
+    from hypernode.config import load_config
+
+    with suppress(HypernodeError):
+        return str(load_config().find("output")[0])
+    return None
 
 
 def _configure_logging(*, debug: bool) -> None:

@@ -2,60 +2,72 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hypernode.errors import HypernodeError
 
+if TYPE_CHECKING:
+    from hypernode.catalogue import Catalogue
+
 
 def complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the names of settings."""
-    from hypernode.catalogue import Catalogue
-
-    return _beginning(Catalogue.bundled(), incomplete)
+    return _beginning(_catalogue(ctx), incomplete)
 
 
 def complete_value(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the values that the setting before it takes."""
-    from hypernode.catalogue import Catalogue, as_text
+    from hypernode.catalogue import as_text
 
-    setting = Catalogue.bundled().get(str(ctx.params.get("name")))
-    return _beginning((as_text(value) for value in (setting.values if setting else None) or ()), incomplete)
+    setting = _catalogue(ctx).get(str(ctx.params.get("name")))
+    return _beginning(map(as_text, (setting.values if setting else None) or ()), incomplete)
 
 
 def complete_node(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the nodes of the fleet file and of HYPERNODE_API_TOKENS."""
     from hypernode.credentials import tokens_in_environment
+    from hypernode.fleet.spec import node_names
+    from hypernode.fleet.yamlfile import read_file
 
-    nodes, _ = _in_file(ctx)
-    try:
-        tokens: Iterable[str] = tokens_in_environment()
-    except HypernodeError:
-        tokens = ()
-    return _beginning({*nodes, *tokens}, incomplete)
+    names: set[str] = set()
+    with suppress(HypernodeError):
+        names.update(tokens_in_environment())
+    with suppress(HypernodeError):
+        # Whatever else is wrong with the file, such as a variable that only the pipeline sets.
+        path = _path(ctx)
+        names.update(node_names(read_file(path), path=str(path)))
+    return _beginning(names, incomplete)
 
 
 def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the groups of the fleet file."""
-    return _beginning(_in_file(ctx)[1], incomplete)
-
-
-def _in_file(ctx: click.Context) -> tuple[Iterable[str], Iterable[str]]:
-    """Return the nodes and groups of the fleet file as far as it can be read."""
-    from hypernode.catalogue import Catalogue
-    from hypernode.config import load_config
     from hypernode.fleet.spec import load
 
-    path = ctx.params.get("file") or os.environ.get("HNCTL_FILE")
-    try:
-        fleet = load(Path(path or str(load_config().find("file")[0])), Catalogue.bundled())
-    except HypernodeError:
-        return (), ()
-    return fleet.nodes, fleet.groups
+    with suppress(HypernodeError):
+        return _beginning(load(_path(ctx), _catalogue(ctx)).groups, incomplete)
+    return []
+
+
+def _catalogue(ctx: click.Context) -> Catalogue:
+    """Return the settings, with what the API's own list added when it was last asked."""
+    from hnctl.connection import Connection
+    from hypernode.catalogue import Catalogue
+
+    with suppress(HypernodeError):
+        return Connection(api_url=ctx.params.get("api_url")).catalogue()
+    return Catalogue.bundled()
+
+
+def _path(ctx: click.Context) -> Path:
+    from hypernode.config import load_config
+
+    return Path(ctx.params.get("file") or str(load_config().find("file")[0]))
 
 
 def _beginning(words: Iterable[str], incomplete: str) -> list[str]:
-    return sorted(word for word in words if word.startswith(incomplete))
+    return sorted(word for word in words if word.startswith(incomplete) and word.isprintable())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from hnctl.options import VALUE_TYPES
 from hypernode.catalogue import Catalogue
-from hypernode.config import KEYS, Config, load_config
+from hypernode.config import Config, load_config
 from hypernode.credentials import find_token
 from hypernode.errors import CredentialsError, InputError
 from hypernode.secrets import Secret
@@ -40,23 +43,19 @@ class Connection:
         """Return the option, variable, config value or default called `key`, typed.
 
         Raises:
-            InputError: A variable holds something of another type.
+            InputError: A variable or the config file holds what the option would not take.
         """
         given = self._options.get(key)
         if given is not None:
             return given
         value, source = self.config.find(key)
-        kind = KEYS[key][0]
-        if value is None or kind is list:
+        kind = VALUE_TYPES.get(key)
+        if value is None or kind is None:
             return value
-        if kind is float:
-            from hnctl.options import SECONDS
-
-            return SECONDS.convert(value, None, None)
         try:
-            return kind(value)
-        except ValueError:
-            raise InputError(f"{key} cannot be {value!r} ({source})") from None
+            return kind.convert(value, None, None)
+        except click.BadParameter as exc:
+            raise InputError(f"{key} from {source}: {exc.message}") from None
 
     @property
     def transport(self) -> Transport:
@@ -68,7 +67,7 @@ class Connection:
                 self.api_url,
                 timeout=float(self.value("timeout")),
                 pool_size=self.parallel,
-                rps=self._options.get("rps") or self.value("rps"),
+                rps=self.value("rps"),
                 ca_file=self.value("ca_file"),
             )
         return self._transport
@@ -76,6 +75,7 @@ class Connection:
     def address(self, nodes: Sequence[str]) -> None:
         """Tell which nodes the command is about: an unnamed HYPERNODE_API_TOKEN counts only for a single one."""
         self._only_node = nodes[0] if len(nodes) == 1 else None
+        self._tokens.clear()  # what was not found for one of many may be found for a single one
 
     def token(self, node: str) -> Secret:
         """Return the token of `node`, looked up once.
@@ -110,34 +110,42 @@ class Connection:
 
         return ApiStore(self.transport, self.token, catalogue)
 
-    def catalogue(self, *, refresh: bool = False, nodes: Iterable[str] = ()) -> Catalogue:
-        """Return the settings of this version, with the API's own list laid over them if it was fetched today.
-
-        Args:
-            refresh: Fetch that list now, with the token of the first of `nodes` that has one.
-            nodes: Nodes to take a token of.
-        """
+    def catalogue(self) -> Catalogue:
+        """Return the settings of this version, with the API's own list laid over them if it was fetched today."""
         from hypernode.api import live_catalogue
 
-        if refresh:
-            return Catalogue.bundled().overlay(live_catalogue.fetch(self.transport, self._any_token(nodes)))
         live = live_catalogue.cached(self.api_url)
         return Catalogue.bundled().overlay(live) if live else Catalogue.bundled()
 
-    def _any_token(self, nodes: Iterable[str]) -> Secret:
+    def fresh_catalogue(self, nodes: Sequence[str]) -> Catalogue:
+        """Fetch the API's own list now, with the token of the first of `nodes` that has one, and lay it over ours."""
+        from hypernode.api import live_catalogue
+
+        self.address(nodes)
+        return Catalogue.bundled().overlay(live_catalogue.fetch(self.transport, self._any_token(nodes)))
+
+    def _any_token(self, nodes: Sequence[str]) -> Secret:
         failure: CredentialsError | None = None
         for node in nodes:
             try:
                 return self.token(node)
             except CredentialsError as exc:
                 failure = failure or exc
-        raise failure or InputError("--refresh asks the API, and so needs a node whose token it can use", hint="Add -n")
+        raise failure or InputError(
+            "--refresh asks the API, and so needs a node whose token it can use",
+            hint="Name it with -n NODE, or set HYPERNODE_APP_NAME",
+        )
 
     @contextmanager
     def executor(self) -> Iterator[ThreadPoolExecutor]:
         """Run threads, as many as nodes are worked on at once; what has not begun is dropped at the end."""
         pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="node")
+        wait = True
         try:
             yield pool
+        except KeyboardInterrupt:
+            # Only reads are interrupted so, and those can take as long as the API keeps silent: see `main.run`.
+            wait = False
+            raise
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=wait, cancel_futures=True)

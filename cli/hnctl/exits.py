@@ -33,7 +33,7 @@ _BY_CLASS: tuple[tuple[type[errors.HypernodeError], Exit], ...] = (
     (errors.FileError, Exit.BAD_FILE),
     (errors.InputError, Exit.USAGE),
     (errors.CredentialsError, Exit.CREDENTIALS),
-    (errors.ApiUseSwitchedOff, Exit.CREDENTIALS),
+    (errors.Forbidden, Exit.CREDENTIALS),
     (errors.TryLater, Exit.TRY_LATER),
     (errors.OutcomeUnknown, Exit.UNKNOWN),
     (errors.FlowTimedOut, Exit.UNKNOWN),

@@ -12,22 +12,24 @@ from typing import Any, NoReturn
 
 import click
 
+from hnctl.exits import Exit
+from hnctl.printing import mute, prepare_streams, print_note
 from hypernode.version import __version__
 
 COMMANDS = {
-    "apply": ("rollout", "Bring nodes to the fleet file, or carry out a reviewed plan."),
+    "apply": ("rollout", "Bring nodes to the fleet file, or carry out a plan that was reviewed before."),
     "completion": ("completion", "Print the completion script for a shell."),
     "config": ("config", "Show the configuration and where each value came from."),
     "diff": ("rollout", "Show how nodes differ from the fleet file."),
     "explain": ("file", "Tell where the value of one setting comes from."),
-    "export": ("file", "Write a fleet file of what exists."),
+    "export": ("file", "Write a fleet file of what exists to stdout."),
     "flows": ("flows", "Show or follow the flows of a node."),
     "nodes": ("nodes", "Show nodes."),
     "plan": ("rollout", "Make a plan that can be reviewed and applied."),
-    "sandbox": ("sandbox", "Run a stand-in for the API, to try things out."),
-    "schema": ("file", "Print the JSON Schema of the fleet file."),
+    "sandbox": ("sandbox", "A stand-in for the API on this machine, to try things without an account."),
+    "schema": ("file", "Print the JSON Schema of the fleet file, for editors."),
     "settings": ("settings", "Read, set and describe settings."),
-    "validate": ("file", "Check a fleet file; sends nothing."),
+    "validate": ("file", "Check a fleet file and tell all its problems at once."),
 }
 """Command to the file in `commands` that holds it, and its line in the help (a test holds it against the command)."""
 
@@ -76,36 +78,46 @@ def main() -> None:
 
 def run() -> NoReturn:
     """Run hnctl as a program and exit with its status."""
-    if sys.stdout is None:  # started with stdout closed
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for the life of the process
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    status = _run()
+    prepare_streams()
+    status: int = Exit.OK
     try:
+        status = _run()
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python would complain once more at the very end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        mute(sys.stdout)
+    except OSError as exc:
+        mute(sys.stdout)
+        print_note(f"Error: stdout cannot be written: {exc.strerror}")
+        status = Exit.FAILED
+    except KeyboardInterrupt:
+        # Python would wait for the threads that read; nothing is lost without them.
+        os._exit(Exit.INTERRUPTED)
     sys.exit(status)
 
 
 def _run() -> int:
+    colour = False if os.environ.get("NO_COLOR") else None
     try:
-        result: Any = main.main(prog_name="hnctl", standalone_mode=False)
+        result: Any = main.main(prog_name="hnctl", standalone_mode=False, color=colour)
         return int(result or 0)
     except click.exceptions.Exit as exc:
         return exc.exit_code
     except click.exceptions.Abort:
-        click.echo("Aborted; nothing more was done.", err=True)
-        return 130
+        print_note("Aborted; nothing more was done.")
+        raise KeyboardInterrupt from None
     except click.ClickException as exc:
-        exc.show()
-        return 64
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        (_with_variable(exc) if isinstance(exc, click.BadParameter) else exc).show()
+        return Exit.USAGE
+
+
+def _with_variable(error: click.BadParameter) -> click.BadParameter:
+    """Name the variable that a bad value stands in: nobody typed the option that the message is about."""
+    if error.ctx is None or error.param is None or error.param.name is None:
+        return error
+    if error.ctx.get_parameter_source(error.param.name) is not click.core.ParameterSource.ENVIRONMENT:
+        return error
+    return click.BadParameter(f"{error.message} (from {error.param.envvar})", error.ctx, error.param, error.param_hint)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import click
-
 from hnctl.connection import Connection
+from hnctl.printing import print_note
+from hnctl.render.printable import printable
 from hnctl.render.progress import progress
 from hnctl.selection import Selection, choose
 from hypernode.catalogue import Catalogue
@@ -30,10 +30,10 @@ def read_chosen(
     from hypernode.fleet.stores import read_nodes
     from hypernode.fleet.where import facts_of, parse_where
 
-    test = parse_where(where, catalogue)[0] if where else None
+    test, fields = parse_where(where, catalogue) if where else (None, frozenset[str]())
     chosen = choose(selection, link, catalogue, file, only_named_file=only_named_file)
     link.address(chosen)
-    groups = _groups_of(link, catalogue, file) if where and "group" in where else {}
+    groups = _groups_of(link, catalogue, file) if "group" in fields else {}
 
     def keep(node: str, detail: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return detail if test is None or test(facts_of(detail, node, groups.get(node, ()))) else None
@@ -46,16 +46,15 @@ def _groups_of(link: Connection, catalogue: Catalogue, file: str | None) -> Mapp
     from hnctl.selection import fleet_path
     from hypernode.fleet.spec import load
 
-    path = fleet_path(link, file)
-    return load(path, catalogue).nodes if file or path.exists() else {}
+    return load(fleet_path(link, file), catalogue).nodes
 
 
 def tell_failures(failures: Mapping[str, HypernodeError]) -> None:
     """Tell on stderr which nodes could not be read, and why; the same hint only once."""
     hints: dict[str, None] = {}
     for node, error in failures.items():
-        click.echo(f"{node}: {error.message.removeprefix(f'{node}: ')}", err=True)
+        print_note(printable(f"{node}: {error.message.removeprefix(f'{node}: ')}"))
         if error.hint:
             hints[error.hint] = None
     for hint in list(hints)[:3]:
-        click.echo(f"  hint: {hint}", err=True)
+        print_note(f"  hint: {printable(hint)}")

@@ -14,15 +14,16 @@ import click
 
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_run
-from hnctl.render.listing import render_document
+from hnctl.printing import print_data, print_note
+from hnctl.render.listing import Listing, render_document, render_listing
 from hnctl.render.outcomes import outcome_line, outcome_row, run_document, totals_line
 from hnctl.render.progress import progress
 from hypernode.catalogue import Catalogue
-from hypernode.errors import HypernodeError, InputError, NotAgreed
+from hypernode.errors import HypernodeError, NotAgreed
 from hypernode.fleet.compare import Comparison, Desired, compare
-from hypernode.fleet.plan import Confirmation, Plan, parse_confirmation
+from hypernode.fleet.plan import Confirmation, Plan
 from hypernode.fleet.rollout import Options, Outcome, apply
-from hypernode.fleet.spec import Share, parse_share
+from hypernode.fleet.spec import Share
 from hypernode.places import state_folder
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def show_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool) -> None:
     from hnctl.render.console import capture
     from hnctl.render.plan import render_plan
 
-    click.echo(capture(render_plan(plan, unread, verbose=verbose)))
+    print_data(capture(render_plan(plan, unread, verbose=verbose)))
 
 
 def change_nodes(
@@ -69,11 +70,10 @@ def carry_out(
     *,
     ask: bool,
     yes: bool,
-    confirm: Sequence[str],
+    confirm: Sequence[Confirmation],
     force: bool,
     ignore_running: bool,
-    max_failures: str | None,
-    default_max_failures: Share | None = None,
+    max_failures: Share | None,
     verbose: bool = False,
     **_: Any,
 ) -> Exit:
@@ -86,39 +86,28 @@ def carry_out(
         failures: Nodes that could not be read; they count as failed.
         ask: Whether an ordinary yes is needed.
         yes: Whether it was given.
-        confirm: What was confirmed, as typed.
+        confirm: What was confirmed.
         force: Whether the plan may go beyond its limits.
         ignore_running: Whether running flows stand in no way.
-        max_failures: As typed; None: `default_max_failures`.
-        default_max_failures: The fleet file's.
+        max_failures: How many nodes may fail before no more are started; None: all.
         verbose: Whether every node of the plan is shown by itself.
     """
-    confirmations = [parse_confirmation(text) for text in confirm]
-    share = _share(max_failures) if max_failures else default_max_failures
     output = link.value("output")
     unread = {node: error.message for node, error in failures.items()}
     if output == "table" and (ask or plan.hazardous):
         show_plan(plan, unread, verbose=verbose)
     if plan.changes:
-        confirmations += _ask_for_hazards(plan, confirmations)
-        plan.raise_if_unsafe(confirmations, force=force)
+        plan.raise_if_unsafe([*confirm, *_ask_for_hazards(plan, confirm)], force=force)
         _ask(plan, ask=ask, yes=yes)
     options = Options(
         parallel=link.parallel,
-        max_failures=share,
+        max_failures=max_failures,
         timeout=float(link.value("wait")),
         interval=float(link.value("poll_interval")),
         ignore_running=ignore_running,
     )
     outcomes, interrupted = _run(link, link.store(catalogue), catalogue, plan, failures, options)
     return _sum_up(plan, outcomes, interrupted, output)
-
-
-def _share(text: str) -> Share:
-    try:
-        return parse_share(text, least=1)
-    except ValueError as exc:
-        raise InputError(f"--max-failures {exc}") from None
 
 
 def _may_ask() -> bool:
@@ -201,7 +190,7 @@ def _interruptible() -> Iterator[tuple[threading.Event, list[int]]]:
             os._exit(128 + number)
         signals.append(number)
         stop.set()
-        click.echo("Interrupted: no more nodes are started. Once more to leave at once.", err=True)
+        print_note("Interrupted: no more nodes are started. Once more to leave at once.")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -221,14 +210,12 @@ def _sum_up(plan: Plan, outcomes: list[Outcome], interrupted: int | None, output
         import json
 
         for outcome in outcomes:
-            click.echo(json.dumps(outcome_row(outcome)))
+            print_data(json.dumps(outcome_row(outcome)))
     elif output in ("json", "yaml"):
-        click.echo(render_document(run_document(outcomes, status, plan.checksum), output))
+        print_data(render_document(run_document(outcomes, status, plan.checksum), output))
     elif output == "markdown":
-        from hnctl.render.listing import Listing, render_listing
-
         rows = [outcome_row(outcome) for outcome in outcomes]
-        click.echo(render_listing(Listing("nodes", ["node", "state", "reason"], rows), output))
+        print_data(render_listing(Listing("nodes", ["node", "state", "reason"], rows), output))
     else:
-        click.echo(totals_line(outcomes))
+        print_data(totals_line(outcomes))
     return status

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hnctl.connection import Connection
+from hypernode.catalogue import Catalogue, closest
 from hypernode.errors import InputError, InvalidNode
 from hypernode.names import check_node
 
 if TYPE_CHECKING:
-    from hypernode.catalogue import Catalogue
     from hypernode.fleet.spec import Fleet
 
 
@@ -35,6 +35,27 @@ class Selection:
 def fleet_path(connection: Connection, file: str | None) -> Path:
     """Return the path of the fleet file, whether or not it is there."""
     return Path(file or str(connection.value("file")))
+
+
+def catalogue_for(selection: Selection, connection: Connection, file: str | None, *, refresh: bool) -> Catalogue:
+    """Return the settings; with `refresh` asked of the API, with the token of a node that the command is about.
+
+    The fleet file is only looked into for names here: the settings are needed to read it.
+    """
+    if not refresh:
+        return connection.catalogue()
+    from hypernode.credentials import own_name, tokens_in_environment
+    from hypernode.fleet.spec import node_names
+    from hypernode.fleet.yamlfile import read_file
+
+    names = [check_node(name) for name in selection.nodes]
+    path = fleet_path(connection, file)
+    if not names and (selection.groups or selection.all_nodes) and path.exists():
+        names = node_names(read_file(path), path=str(path))
+    if not names:
+        own = os.environ.get("HYPERNODE_APP_NAME") or own_name()
+        names = [check_node(name) for name in ([own] if own else tokens_in_environment())]
+    return connection.fresh_catalogue(names)
 
 
 def choose_in_fleet(selection: Selection, fleet: Fleet) -> list[str]:
@@ -83,14 +104,14 @@ def choose(
         FileError: The fleet file is needed and cannot be used.
     """
     path = fleet_path(connection, file)
+    named = [check_node(node) for node in selection.nodes]
     if selection.groups or (selection.all_nodes and (file or (path.exists() and not only_named_file))):
         from hypernode.fleet.spec import load
 
         fleet = load(path, catalogue)
-        named = [check_node(node) for node in selection.nodes if node not in fleet.nodes]
-        known = tuple(node for node in selection.nodes if node in fleet.nodes)
-        inside = Selection(known, selection.groups, selection.all_nodes, _inside(selection.exclude, fleet))
-        return _without([*choose_in_fleet(inside, fleet), *named], selection.exclude)
+        known = tuple(node for node in named if node in fleet.nodes)
+        in_file = choose_in_fleet(Selection(known, selection.groups, selection.all_nodes), fleet)
+        return _without([*in_file, *named], selection.exclude, known=[*fleet.nodes, *named])
     if selection.all_nodes:
         from hypernode.credentials import tokens_in_environment
 
@@ -99,10 +120,11 @@ def choose(
             raise InputError(
                 f"--all needs a fleet file ({path} is not there) or HYPERNODE_API_TOKENS", hint="Name a file with -f"
             )
-        return _without([check_node(node) for node in nodes], selection.exclude)
-    if selection.nodes:
-        return _without([check_node(node) for node in dict.fromkeys(selection.nodes)], selection.exclude)
-    return [own_node()]
+        nodes = [*map(check_node, nodes), *named]
+        return _without(nodes, selection.exclude, known=nodes)
+    # Whoever spells out the nodes may keep a list of those to spare in HNCTL_EXCLUDE.
+    named = named or [own_node()]
+    return _without(named, selection.exclude, known=[*named, *map(check_node, selection.exclude)])
 
 
 def own_node() -> str:
@@ -119,16 +141,23 @@ def own_node() -> str:
     return check_node(name)
 
 
-def _inside(names: Sequence[str], fleet: Fleet) -> tuple[str, ...]:
-    return tuple(name for name in names if name in fleet.nodes)
+def check_excluded(exclude: Iterable[str], known: Collection[str]) -> None:
+    """Refuse to leave out what is not there: with a slip of the pen, the node to spare would be changed.
+
+    Raises:
+        InputError: One of `exclude` is not `known`.
+    """
+    for name in exclude:
+        if name not in known:
+            near = closest(check_node(name), known)
+            raise InputError(f"there is no node {name} to leave out", hint=f"Did you mean {near}?" if near else None)
 
 
-def _without(nodes: list[str], exclude: Sequence[str]) -> list[str]:
+def _without(nodes: Iterable[str], exclude: Sequence[str], *, known: Collection[str]) -> list[str]:
+    check_excluded(exclude, known)
     return [node for node in dict.fromkeys(nodes) if node not in exclude]
 
 
 def _not_there(kind: str, name: str, known: Iterable[str], path: str) -> InputError:
-    from hypernode.catalogue import closest
-
     near = closest(name, known)
     return InputError(f"{path} has no {kind} {name}", hint=f"Did you mean {near}?" if near else None)

@@ -158,6 +158,7 @@ def test_an_output_format_of_the_config_counts_and_an_option_outranks_it(hnctl: 
     config.write_text('output = "json"')
     assert hnctl("settings", "get", "php_version", "-n", "kaasshop").json["format_version"] == 1
     assert hnctl("settings", "get", "php_version", "-n", "kaasshop", "-o", "jsonl").out.count("\n") == 1
+    assert hnctl("settings", "get", "php_versio", "-n", "kaasshop").json["error"]["code"] == "unknown_setting"
 
 
 def test_the_config_can_lie_in_the_users_folder(hnctl: Hnctl, clean_environment: Path):

@@ -165,3 +165,4 @@ def test_with_no_node_named_it_is_the_one_of_the_environment_else_the_one_we_sta
     assert chosen(hnctl) == ["kaasshop"]
     monkeypatch.setenv("HYPERNODE_APP_NAME", "theeplein")
     assert chosen(hnctl) == ["theeplein"]
+    assert chosen(hnctl, "--exclude", "theeplein") == []

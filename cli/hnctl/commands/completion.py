@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from hnctl.command import Command
+from hnctl.printing import print_data
 
 
 @click.command(cls=Command)
@@ -21,4 +22,4 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"click knows no completion for {shell}.")
-    click.echo(kind(main, {}, "hnctl", "_HNCTL_COMPLETE").source())
+    print_data(kind(main, {}, "hnctl", "_HNCTL_COMPLETE").source())

@@ -10,15 +10,18 @@ from hnctl.command import Command
 from hnctl.completion import complete_node, complete_setting
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_failures
-from hnctl.options import connection_options, file_option, output_option, selection_options
-from hnctl.selection import Selection, fleet_path
+from hnctl.options import connection_options, file_option, option, output_option, refresh_option, selection_options
+from hnctl.printing import print_data
+from hnctl.selection import Selection, catalogue_for, choose_in_fleet, fleet_path
 
 
 @click.command(cls=Command)
 @file_option
 @output_option
 def validate(file: str | None, output: str | None) -> None:
-    """Check a fleet file and tell all its problems at once. Sends nothing.
+    """Check a fleet file and tell all its problems at once.
+
+    Sends nothing.
 
     Example: hnctl validate -f fleet.yaml
     """
@@ -29,9 +32,9 @@ def validate(file: str | None, output: str | None) -> None:
     fleet = load(fleet_path(link, file), link.catalogue())
     facts = {"file": fleet.path, "nodes": len(fleet.nodes), "groups": len(fleet.groups)}
     if link.value("output") in ("table", "markdown"):
-        click.echo(f"{fleet.path}: good, {facts['nodes']} nodes in {facts['groups']} groups")
+        print_data(f"{fleet.path}: good, {facts['nodes']} nodes in {facts['groups']} groups")
     else:
-        click.echo(render_document({"format_version": 1, **facts, "problems": []}, link.value("output")))
+        print_data(render_document({"format_version": 1, **facts, "problems": []}, link.value("output")))
 
 
 @click.command(cls=Command)
@@ -44,13 +47,14 @@ def schema() -> None:
 
     from hypernode.fleet.schema import make_schema
 
-    click.echo(json.dumps(make_schema(Connection().catalogue()), indent=2))
+    print_data(json.dumps(make_schema(Connection().catalogue()), indent=2))
 
 
 @click.command(cls=Command)
-@click.option("--defaults", is_flag=True, help="Write settings too that have the value a new node starts with.")
+@option("--defaults", is_flag=True, help="Write settings too that have the value a new node starts with.")
 @selection_options
 @connection_options
+@refresh_option
 def export(
     defaults: bool,
     nodes: tuple[str, ...],
@@ -62,7 +66,9 @@ def export(
     refresh: bool,
     **connection: Any,
 ) -> Exit:
-    """Write a fleet file of what exists to stdout. Secrets become references to fill in.
+    """Write a fleet file of what exists to stdout.
+
+    Secrets become references to fill in.
 
     Example: hnctl export --all > fleet.yaml
     """
@@ -70,12 +76,13 @@ def export(
     from hypernode.fleet.export import make_file
 
     link = Connection(**connection)
-    catalogue = link.catalogue(refresh=refresh, nodes=nodes)
     selection = Selection(nodes, groups, all_nodes, exclude)
+    catalogue = catalogue_for(selection, link, file, refresh=refresh)
     live, failures = read_chosen(link, selection, catalogue, file, where, only_named_file=True)
     tell_failures(failures)
     if live or not failures:
-        click.echo(make_file(live, catalogue, with_defaults=defaults), nl=False)
+        # Bytes, because a file is UTF-8 in every locale.
+        print_data(make_file(live, catalogue, with_defaults=defaults).removesuffix("\n").encode())
     return exit_for_failures(failures.values(), some_succeeded=bool(live))
 
 
@@ -84,27 +91,30 @@ def export(
 @click.argument("name", metavar="SETTING", shell_complete=complete_setting)
 @file_option
 @connection_options
+@refresh_option
 @output_option
 def explain(node: str, name: str, file: str | None, refresh: bool, output: str | None, **connection: Any) -> None:
-    """Tell where the value of one setting comes from: all layers, the live value, what it takes and risks.
+    """Tell where the value of one setting comes from.
+
+    Shows all layers of the file, the live value, what the setting takes, what a change of it risks, and the last flow.
 
     Example: hnctl explain kaasshop php_version
     """
     from hnctl.render.explanation import explanation_document, render_explanation
     from hnctl.render.listing import render_document
-    from hnctl.selection import choose_in_fleet
     from hypernode.api.client import Client
     from hypernode.fleet.spec import load
 
     link = Connection(output=output, **connection)
-    catalogue = link.catalogue(refresh=refresh, nodes=[node])
+    chosen = Selection(nodes=(node,))
+    catalogue = catalogue_for(chosen, link, file, refresh=refresh)
     setting = catalogue.find(name)
     fleet = load(fleet_path(link, file), catalogue)
-    choose_in_fleet(Selection(nodes=(node,)), fleet)
+    choose_in_fleet(chosen, fleet)
     link.address([node])
     with Client(node, token=link.token(node), transport=link.transport, catalogue=catalogue) as client:
         live = client.settings.get(name)
         flows = [flow for flow in client.flows.newest() if flow.name == "update_node"]
     document = explanation_document(fleet, node, setting, live, flows[0] if flows else None)
     form = link.value("output")
-    click.echo(render_explanation(document) if form in ("table", "markdown") else render_document(document, form))
+    print_data(render_explanation(document) if form in ("table", "markdown") else render_document(document, form))

@@ -9,7 +9,8 @@ import click
 from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.exits import Exit
-from hnctl.options import SECONDS, connection_options, node_option, option, output_option
+from hnctl.options import connection_options, node_option, option, output_option, wait_options
+from hnctl.printing import print_data
 from hnctl.selection import own_node
 from hypernode.errors import InputError
 from hypernode.names import check_node
@@ -26,50 +27,53 @@ def flows() -> None:
 
 @flows.command("list", cls=Command)
 @node_option
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Most flows to show.")
+@option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Most flows to show.")
 @connection_options
 @output_option
-def list_(nodes: tuple[str, ...], limit: int, refresh: bool, output: str | None, **connection: Any) -> None:
+def list_(nodes: tuple[str, ...], limit: int, output: str | None, **connection: Any) -> None:
     """List the flows of a node, newest first.
 
     Example: hnctl flows list -n kaasshop --limit 5
     """
-    from hnctl.render.listing import Listing, render_listing
+    from hnctl.printing import print_listing
+    from hnctl.render.listing import Listing
 
     link = Connection(output=output, **connection)
     node = _one(nodes)
     rows = [_row(flow) for flow in _flows(link, node).iter(limit)]
     columns = ["name", "state", "progress", "created_at", "updated_at", "uuid"]
-    click.echo(render_listing(Listing("flows", columns, rows, empty="No flows."), link.value("output")))
+    print_listing(Listing("flows", columns, rows, empty="No flows."), link.value("output"))
 
 
 @flows.command(cls=Command)
 @node_option
-@option("--wait", type=SECONDS, help="Time to follow.  [default: 15m]")
-@option("--poll-interval", type=SECONDS, help="Time until the first look; grows to 15s.  [default: 2s]")
+@wait_options
 @connection_options
 @output_option
-def watch(nodes: tuple[str, ...], refresh: bool, output: str | None, **options: Any) -> Exit:
-    """Follow the flows of a node until none is under way. Fails when one of them is reverted.
+def watch(nodes: tuple[str, ...], output: str | None, **options: Any) -> Exit:
+    """Follow the flows of a node until none is under way.
+
+    Fails when one of them is reverted. As JSON and YAML each change is a document of its own.
 
     Example: hnctl flows watch -n kaasshop
     """
-    import json
-
+    from hnctl.render.listing import cell, render_document
     from hypernode.api.flows import watch as follow
 
     link = Connection(output=output, **options)
     node = _one(nodes)
-    as_json = link.value("output") in ("json", "jsonl")
+    form = link.value("output")
     reverted = False
     logbook = _flows(link, node)
     for flow in follow(logbook.newest, timeout=float(link.value("wait")), interval=float(link.value("poll_interval"))):
         reverted = reverted or flow.state == "reverted"
         row = _row(flow)
-        if as_json:
-            click.echo(json.dumps(row))
+        if form in ("table", "markdown"):
+            text = cell(f"{flow.name} {flow.state or 'not started'} {row['progress']} {flow.uuid}")
         else:
-            click.echo(f"{flow.name} {flow.state or 'not started'} {row['progress']} {flow.uuid}")
+            text = render_document({"format_version": 1, **row}, "jsonl" if form == "json" else form)
+            text = f"---\n{text}" if form == "yaml" else text
+        print_data(text, follow=True)
     return Exit.FAILED if reverted else Exit.OK
 
 

@@ -10,8 +10,9 @@ from hnctl.command import Command, error_document
 from hnctl.completion import complete_node
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_failures
-from hnctl.options import connection_options, output_option, selection_options
-from hnctl.selection import Selection, own_node
+from hnctl.options import connection_options, output_option, refresh_option, selection_options
+from hnctl.printing import print_data
+from hnctl.selection import Selection, catalogue_for, own_node
 
 
 @click.group()
@@ -22,6 +23,7 @@ def nodes() -> None:
 @nodes.command("list", cls=Command)
 @selection_options
 @connection_options
+@refresh_option
 @output_option
 def list_(
     nodes: tuple[str, ...],
@@ -34,17 +36,18 @@ def list_(
     output: str | None,
     **connection: Any,
 ) -> Exit:
-    """List nodes: those of the fleet file, or those with a token when there is none.
+    """List nodes: those of the fleet file, or all with a token.
 
     Example: hnctl nodes list --where 'product ~ FALCON_S'
     """
+    from hnctl.printing import print_listing
     from hnctl.reading import read_chosen, tell_failures
-    from hnctl.render.listing import Listing, render_listing
+    from hnctl.render.listing import Listing
     from hypernode.api.apps import make_node
 
     link = Connection(output=output, **connection)
-    catalogue = link.catalogue(refresh=refresh, nodes=nodes)
     selection = Selection(nodes, groups, all_nodes or not (nodes or groups), exclude)
+    catalogue = catalogue_for(selection, link, file, refresh=refresh)
     live, failures = read_chosen(link, selection, catalogue, file, where)
     rows = []
     for name, detail in live.items():
@@ -52,8 +55,8 @@ def list_(
         row = node.model_dump(mode="json")
         rows.append({**row, "node": name, "product": node.product.code if node.product else None})
     more = {"failures": [error_document(error) for error in failures.values()]} if failures else {}
-    listing = Listing("nodes", ["node", "product", "type", "ip", "state", "provider"], rows, more, "No nodes.")
-    click.echo(render_listing(listing, link.value("output")))
+    columns = ["node", "product", "type", "ip", "state", "provider"]
+    print_listing(Listing("nodes", columns, rows, more, "" if failures else "No nodes."), link.value("output"))
     tell_failures(failures)
     return exit_for_failures(failures.values(), some_succeeded=bool(rows))
 
@@ -62,8 +65,10 @@ def list_(
 @click.argument("name", metavar="[NODE]", required=False, shell_complete=complete_node)
 @connection_options
 @output_option
-def show(name: str | None, refresh: bool, output: str | None, **connection: Any) -> None:
-    """Show one node. Personal data and secrets are left out.
+def show(name: str | None, output: str | None, **connection: Any) -> None:
+    """Show one node.
+
+    Personal data and secrets are left out.
 
     Example: hnctl nodes show kaasshop
     """
@@ -78,9 +83,8 @@ def show(name: str | None, refresh: bool, output: str | None, **connection: Any)
         node = client.get_node().model_dump(mode="json")
     form = link.value("output")
     if form not in ("table", "markdown"):
-        click.echo(render_document({"format_version": 1, "node": node}, form))
+        print_data(render_document({"format_version": 1, "node": node}, form))
         return
     for field in ("product", "flavor"):
         node[field] = node[field]["name"] if node[field] else None
-    for field, value in node.items():
-        click.echo(f"{field.replace('_', ' '):<18}{cell(value)}")
+    print_data("\n".join(f"{field.replace('_', ' '):<18}{cell(value)}" for field, value in node.items()))

@@ -12,8 +12,16 @@ import click
 from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_failures
-from hnctl.options import connection_options, option, output_option, rollout_options, selection_options
-from hnctl.selection import Selection, choose_in_fleet, fleet_path
+from hnctl.options import (
+    connection_options,
+    option,
+    output_option,
+    refresh_option,
+    rollout_options,
+    selection_options,
+)
+from hnctl.printing import print_data, print_listing, print_note
+from hnctl.selection import Selection, catalogue_for, check_excluded, choose_in_fleet, fleet_path
 from hypernode.errors import HypernodeError, PlanIsStale
 
 if TYPE_CHECKING:
@@ -25,18 +33,21 @@ verbose_option = option("-v", "--verbose", is_flag=True, help="Show every node b
 
 
 @click.command(cls=Command)
-@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are differences.")
+@option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are differences.")
 @verbose_option
 @selection_options
 @connection_options
+@refresh_option
 @output_option
 def diff(detailed_exitcode: bool, verbose: bool, **options: Any) -> Exit:
-    """Show how nodes differ from the fleet file. Writes nothing.
+    """Show how nodes differ from the fleet file.
+
+    Writes nothing.
 
     Example: hnctl diff -f fleet.yaml --group magento --detailed-exitcode
     """
     link = Connection(**options)
-    _, comparison = _compare(link, **options)
+    _, _, comparison = _compare(link, **options)
     _emit_plan(link, comparison, verbose=verbose)
     return _status(comparison, detailed=detailed_exitcode)
 
@@ -45,42 +56,45 @@ def diff(detailed_exitcode: bool, verbose: bool, **options: Any) -> Exit:
 @verbose_option
 @selection_options
 @connection_options
+@refresh_option
 @output_option
 def plan(verbose: bool, **options: Any) -> Exit:
-    r"""Make a plan. As JSON it can be reviewed and then applied, exactly as it is. Writes nothing.
+    """Make a plan that can be reviewed and applied.
 
-    \b
-    Example:
+    As JSON it is kept, and applied exactly as it is. Writes nothing.
+
+    Examples:
       hnctl plan -f fleet.yaml -o json > plan.json
       hnctl apply plan.json
     """
     from hypernode.errors import UnsafePlan
 
     link = Connection(**options)
-    _, comparison = _compare(link, **options)
+    _, _, comparison = _compare(link, **options)
     _emit_plan(link, comparison, verbose=verbose)
     try:
         comparison.plan.raise_if_unsafe()
     except UnsafePlan as exc:
-        click.echo(f"As it is, apply will refuse this plan: {exc.message.partition(': ')[2] or exc.message}", err=True)
+        reasons = exc.message.removeprefix("refused as unsafe:\n")
+        print_note(f"As it is, apply will refuse this plan:\n{reasons}")
     return _status(comparison, detailed=False)
 
 
 @click.command(cls=Command)
 @click.argument("plan_file", metavar="[PLAN.json]", required=False, type=click.Path())
-@click.option("--checksum", metavar="SUM", help="Refuse unless the plan made now has this checksum.")
+@option("--checksum", metavar="SUM", help="Refuse unless the plan made now has this checksum.")
 @verbose_option
 @selection_options
 @rollout_options
 @connection_options
+@refresh_option
 @output_option
 def apply(plan_file: str | None, checksum: str | None, verbose: bool, **options: Any) -> Exit:
-    r"""Bring nodes to the fleet file, or carry out a plan that was made and reviewed before.
+    """Bring nodes to the fleet file, or carry out a plan that was reviewed before.
 
     The plan is shown and asked about. Each node is read again, changed with one request, waited for and read back.
     A node that moved meanwhile is left alone and named.
 
-    \b
     Examples:
       hnctl apply -f fleet.yaml
       hnctl apply plan.json --yes
@@ -91,39 +105,32 @@ def apply(plan_file: str | None, checksum: str | None, verbose: bool, **options:
     link = Connection(**options)
     if plan_file is not None:
         return _apply_file(link, Path(plan_file), checksum, verbose=verbose, **options)
-    fleet, comparison = _compare(link, **options)
+    fleet, catalogue, comparison = _compare(link, **options)
     made = comparison.plan
     if checksum is not None and checksum != made.checksum:
         raise PlanIsStale(
             f"the plan made now has the checksum {made.checksum}, not {checksum}; nothing was changed",
             hint="Look at it with `hnctl diff`, and review it again",
         )
-    return carry_out(
-        link,
-        _catalogue(link, **options),
-        made,
-        comparison.failures,
-        ask=True,
-        verbose=verbose,
-        default_max_failures=fleet.max_failures,
-        **options,
-    )
+    options["max_failures"] = options["max_failures"] or fleet.max_failures
+    return carry_out(link, catalogue, made, comparison.failures, ask=True, verbose=verbose, **options)
 
 
 def _apply_file(link: Connection, path: Path, checksum: str | None, *, verbose: bool, **options: Any) -> Exit:
     from hnctl.rollout import carry_out
-    from hnctl.secret_values import fetch_from
+    from hnctl.values import fetch_from
     from hypernode.fleet.planfile import load
     from hypernode.fleet.rollout import check_fresh
     from hypernode.fleet.yamlfile import read_file
 
     if options["nodes"] or options["groups"] or options["where"] or _given("file"):
         raise click.UsageError("A plan is applied as it is: of the selection only --exclude goes with it.")
-    catalogue = _catalogue(link, **options)
+    catalogue = catalogue_for(Selection(), link, None, refresh=options["refresh"])
     resolve = partial(fetch_from, path.parent)
     made = load(read_file(path), catalogue, path=str(path), api_url=link.api_url, resolve=resolve)
     if checksum is not None and checksum != made.checksum:
         raise PlanIsStale(f"{path} has the checksum {made.checksum}, not {checksum}; nothing was changed")
+    check_excluded(options["exclude"], made.compared)
     made = made.without(options["exclude"])
     link.address(made.nodes)
     with link.executor() as executor:
@@ -137,10 +144,6 @@ def _given(name: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def _catalogue(link: Connection, *, refresh: bool, nodes: tuple[str, ...], **_: Any) -> Catalogue:
-    return link.catalogue(refresh=refresh, nodes=nodes)
-
-
 def _compare(
     link: Connection,
     *,
@@ -152,25 +155,24 @@ def _compare(
     file: str | None,
     refresh: bool,
     **_: Any,
-) -> tuple[Fleet, Comparison]:
+) -> tuple[Fleet, Catalogue, Comparison]:
     """Read the fleet file and the chosen nodes, and plan."""
     from hnctl.rollout import compare_nodes
-    from hnctl.secret_values import fetch_from
+    from hnctl.values import fetch_from
     from hypernode.fleet.compare import desired_of
-    from hypernode.fleet.spec import load, node_names
-    from hypernode.fleet.yamlfile import read_file
+    from hypernode.fleet.spec import load
 
     path = fleet_path(link, file)
-    catalogue = link.catalogue()
-    if refresh:
-        catalogue = link.catalogue(refresh=True, nodes=nodes or node_names(read_file(path), path=str(path)))
+    selection = Selection(nodes, groups, all_nodes or not (nodes or groups), exclude)
+    catalogue = catalogue_for(selection, link, file, refresh=refresh)
     fleet = load(path, catalogue)
-    chosen = choose_in_fleet(Selection(nodes, groups, all_nodes, exclude), fleet)
+    chosen = choose_in_fleet(selection, fleet)
     desired: Desired = desired_of(fleet, chosen, partial(fetch_from, path.parent))
-    return fleet, compare_nodes(link, catalogue, desired, where)
+    return fleet, catalogue, compare_nodes(link, catalogue, desired, where)
 
 
 def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> None:
+    from hnctl.reading import tell_failures
     from hnctl.rollout import show_plan
     from hypernode.fleet.planfile import dump
 
@@ -182,17 +184,16 @@ def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> No
     if output == "markdown":
         from hnctl.render.plan import render_plan_markdown
 
-        click.echo(render_plan_markdown(comparison.plan, unread))
+        print_data(render_plan_markdown(comparison.plan, unread))
         return
-    from hnctl.render.listing import Listing, render_document, render_listing
+    from hnctl.render.listing import Listing, render_document
 
     document = dump(comparison.plan, api_url=link.api_url, unread=unread)
     if output == "jsonl":
-        click.echo(render_listing(Listing("changes", [], document["changes"]), output))
+        print_listing(Listing("changes", [], document["changes"]), output)
     else:
-        click.echo(render_document(document, output))
-    for node, reason in unread.items():
-        click.echo(f"{node}: {reason}", err=True)
+        print_data(render_document(document, output))
+    tell_failures(comparison.failures)
 
 
 def _reasons(failures: Mapping[str, HypernodeError]) -> dict[str, str]:

@@ -11,8 +11,18 @@ from hnctl.command import Command, error_document
 from hnctl.completion import complete_setting, complete_value
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_failures
-from hnctl.options import connection_options, output_option, rollout_options, selection_options
-from hnctl.selection import Selection, choose
+from hnctl.options import (
+    connection_options,
+    node_option,
+    option,
+    output_option,
+    refresh_option,
+    rollout_options,
+    selection_options,
+)
+from hnctl.printing import print_data
+from hnctl.render.printable import printable
+from hnctl.selection import Selection, catalogue_for, choose, fleet_path
 from hypernode.catalogue import Catalogue, Setting, SettingValue, as_text
 from hypernode.secrets import MASK, Secret
 
@@ -28,6 +38,7 @@ def settings() -> None:
 @settings.command("list", cls=Command)
 @selection_options
 @connection_options
+@refresh_option
 @output_option
 def list_(
     nodes: tuple[str, ...],
@@ -40,7 +51,9 @@ def list_(
     output: str | None,
     **connection: Any,
 ) -> Exit:
-    """List the settings of nodes with their values. Secrets are masked.
+    """List the settings of nodes with their values.
+
+    Secrets are masked.
 
     Example: hnctl settings list -n kaasshop
     """
@@ -61,6 +74,7 @@ def list_(
 @click.argument("name", metavar="SETTING", shell_complete=complete_setting)
 @selection_options
 @connection_options
+@refresh_option
 @output_option
 def get(
     name: str,
@@ -74,7 +88,9 @@ def get(
     output: str | None,
     **connection: Any,
 ) -> Exit:
-    """Print the value of one setting. For a single node it is the value alone.
+    """Print the value of one setting.
+
+    For a single node it is the value alone.
 
     Example: hnctl settings get php_version -n kaasshop
     """
@@ -82,7 +98,7 @@ def get(
     selection = Selection(nodes, groups, all_nodes, exclude)
     catalogue = Catalogue.bundled()
     if refresh or name not in catalogue:
-        catalogue = link.catalogue(refresh=refresh, nodes=nodes)
+        catalogue = catalogue_for(selection, link, file, refresh=refresh)
     setting = catalogue.find(name)
     chosen = choose(selection, link, catalogue, file)
     if len(chosen) == 1 and link.value("output") == "table" and not where:
@@ -91,7 +107,7 @@ def get(
         link.address(chosen)
         token = link.token(chosen[0])
         with Client(chosen[0], token=token, transport=link.transport, catalogue=catalogue) as node:
-            click.echo(_shown(node.settings.get(name)))
+            print_data(_shown(node.settings.get(name)))
         return Exit.OK
     live, failures, catalogue = _read(link, selection, file, where, catalogue=catalogue)
     rows = [{"node": node, **_row(setting, detail.get(name))} for node, detail in live.items()]
@@ -101,10 +117,11 @@ def get(
 @settings.command("set", cls=Command)
 @click.argument("name", metavar="SETTING", shell_complete=complete_setting)
 @click.argument("value", required=False, shell_complete=complete_value)
-@click.option("--clear", is_flag=True, help="Ask the API for null in place of a value; untested for most settings.")
+@option("--clear", is_flag=True, help="Ask the API for null in place of a value; untested for most settings.")
 @selection_options
 @rollout_options
 @connection_options
+@refresh_option
 @output_option
 def set_(
     name: str,
@@ -120,12 +137,11 @@ def set_(
     output: str | None,
     **options: Any,
 ) -> Exit:
-    r"""Set one setting, wait until the platform has applied it, and read it back.
+    """Set one setting, wait until it is applied, and read it back.
 
     A node that has the value already is left alone. A secret's value is a reference (env:, file:, keyring:, cmd:) or
     -, which reads it from stdin; it never stands on the command line.
 
-    \b
     Examples:
       hnctl settings set permissive_memory_management true -n kaasshop
       hnctl settings set php_version 8.4 --group magento --yes
@@ -135,46 +151,56 @@ def set_(
         raise click.UsageError("Give either a value or --clear.")
     from hnctl.rollout import change_nodes
     from hypernode.fleet.compare import Desired
+    from hypernode.fleet.where import parse_where
 
     link = Connection(output=output, **options)
-    catalogue = link.catalogue(refresh=refresh, nodes=nodes)
-    wished, reference = _wished(link, catalogue.writable(name), value)
-    chosen = choose(Selection(nodes, groups, all_nodes, exclude), link, catalogue, file)
+    selection = Selection(nodes, groups, all_nodes, exclude)
+    catalogue = catalogue_for(selection, link, file, refresh=refresh)
+    asked = parse_where(where, catalogue)[1] if where else ()
+    wished, reference = _wished(catalogue.writable(name), value)
+    chosen = choose(selection, link, catalogue, file)
+    by_group = (
+        groups or "group" in asked or any(one.count is not None and one.place != "all" for one in options["confirm"])
+    )
     values: Mapping[str, SettingValue] = {name: wished}
     desired = Desired(
         dict.fromkeys(chosen, values),
         {wished: reference} if isinstance(wished, Secret) and reference else {},
         len(chosen),
-        _groups(link, catalogue, file) if groups or options["confirm"] else {},
+        _groups(link, catalogue, file) if by_group else {},
     )
     return change_nodes(link, catalogue, desired, where=where, ask=len(chosen) > 1, **options)
 
 
 @settings.command(cls=Command)
 @click.argument("names", metavar="[SETTING]...", nargs=-1, shell_complete=complete_setting)
-@click.option("-n", "--node", "nodes", metavar="NODE", multiple=True, help="Whose token --refresh uses.")
+@node_option
 @connection_options
+@refresh_option
 @output_option
 def describe(
     names: tuple[str, ...], nodes: tuple[str, ...], refresh: bool, output: str | None, **connection: Any
 ) -> None:
-    """Describe settings: what they take, their default, and the risk of changing them. Without a name: all.
+    """Describe what settings take, their defaults and their risks.
+
+    Without a name: all. With --refresh the API is asked for its own list, with the token of NODE.
 
     Example: hnctl settings describe mysql_version
     """
-    from hnctl.render.listing import Listing, render_listing
+    from hnctl.printing import print_listing
+    from hnctl.render.listing import Listing
     from hnctl.render.setting import card, describe_setting
 
     link = Connection(output=output, **connection)
-    catalogue = link.catalogue(refresh=refresh, nodes=nodes)
+    catalogue = catalogue_for(Selection(nodes), link, None, refresh=refresh)
     chosen = [catalogue.find(name) for name in names] or list(catalogue.values())
     form = link.value("output")
     if names and form == "table":
-        click.echo("\n\n".join(describe_setting(setting) for setting in chosen))
+        print_data("\n\n".join(describe_setting(setting) for setting in chosen))
         return
     columns = ["setting", "type", "values", "default", "risk"] if form == "markdown" else ["setting", "type", "default"]
     columns = columns if form == "markdown" else [*columns, "description"]
-    click.echo(render_listing(Listing("settings", columns, [card(setting) for setting in chosen]), form))
+    print_listing(Listing("settings", columns, [card(setting) for setting in chosen]), form)
 
 
 def _read(
@@ -189,7 +215,7 @@ def _read(
     """Read the chosen nodes; returns their answers, the errors of the others, and the catalogue."""
     from hnctl.reading import read_chosen
 
-    catalogue = catalogue or link.catalogue(refresh=refresh, nodes=selection.nodes)
+    catalogue = catalogue or catalogue_for(selection, link, file, refresh=refresh)
     live, failures = read_chosen(link, selection, catalogue, file, where)
     return live, failures, catalogue
 
@@ -197,11 +223,13 @@ def _read(
 def _emit(
     link: Connection, rows: list[dict[str, Any]], columns: list[str], failures: Mapping[str, HypernodeError]
 ) -> Exit:
+    from hnctl.printing import print_listing
     from hnctl.reading import tell_failures
-    from hnctl.render.listing import Listing, render_listing
+    from hnctl.render.listing import Listing
 
     more = {"failures": [error_document(error) for error in failures.values()]} if failures else {}
-    click.echo(render_listing(Listing("settings", columns, rows, more, empty="No settings."), link.value("output")))
+    empty = "" if failures else "No settings."
+    print_listing(Listing("settings", columns, rows, more, empty), link.value("output"))
     tell_failures(failures)
     return exit_for_failures(failures.values(), some_succeeded=bool(rows))
 
@@ -213,27 +241,23 @@ def _row(setting: Setting, raw: object) -> dict[str, Any]:
 
 
 def _shown(value: SettingValue) -> str:
-    return "not set" if value is None else as_text(value)
+    return "not set" if value is None else printable(as_text(value))
 
 
-def _wished(link: Connection, setting: Setting, value: str | None) -> tuple[SettingValue, str | None]:
+def _wished(setting: Setting, value: str | None) -> tuple[SettingValue, str | None]:
     """Return the value to set, and for a secret the reference that stands for it."""
     if value is None:
         return None, None
-    if not setting.secret:
-        return setting.parse(value), None
-    from hnctl.secret_values import read_secret
+    from hnctl.values import as_utf8, read_secret
 
-    return read_secret(setting.name, value)
+    if setting.secret:
+        return read_secret(setting.name, value)
+    return setting.parse(as_utf8(value, f"the value of {setting.name}")), None
 
 
 def _groups(link: Connection, catalogue: Catalogue, file: str | None) -> dict[str, list[str]]:
-    """Return the groups of the fleet file, for confirmations; none without a file."""
-    from hnctl.selection import fleet_path
+    """Return the groups of the fleet file, which confirmations and --where can name."""
     from hypernode.fleet.spec import load
 
-    path = fleet_path(link, file)
-    if not file and not path.exists():
-        return {}
-    fleet = load(path, catalogue)
+    fleet = load(fleet_path(link, file), catalogue)
     return {group: fleet.members(group) for group in fleet.groups}

@@ -10,16 +10,23 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 _NO_TERMINAL = 100_000
+_NARROWEST = 40
+"""Columns below which a table would lose its letters; a narrower terminal folds its lines itself."""
 
 
-def make_console(*, stderr: bool = False, width: int | None = None) -> Console:
-    """Return a console for stdout or stderr. NO_COLOR and COLUMNS are honoured by rich itself."""
+def make_console(*, stderr: bool = False) -> Console:
+    """Return a console for stdout or stderr. NO_COLOR is honoured by rich itself."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    if width is None and not stream.isatty() and not os.environ.get("COLUMNS"):
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() and int(columns) else None
+    if width is None and not stream.isatty():
         width = _NO_TERMINAL
-    return Console(file=stream, width=width, highlight=False, emoji=False, markup=False, soft_wrap=False)
+    console = Console(file=stream, width=width, highlight=False, emoji=False, markup=False, soft_wrap=False)
+    if console.width < _NARROWEST:
+        console.width = _NARROWEST
+    return console
 
 
 def capture(renderable: RenderableType) -> str:

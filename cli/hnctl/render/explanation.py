@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hnctl.render.listing import cell
+from hnctl.render.printable import printable
 from hnctl.render.setting import card
 from hypernode.catalogue import Setting, SettingValue
 from hypernode.fleet.spec import LIFTED, Fleet, Wish
@@ -74,7 +75,7 @@ def render_explanation(document: Mapping[str, Any]) -> str:
         lines.append(
             f"  last flow {flow['name']} {flow['state'] or 'not started'}, {flow['created_at']}, {flow['uuid']}"
         )
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _live(value: object) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hnctl.render.printable import printable
+
 FORMAT_VERSION = 1
 
 
@@ -22,7 +24,7 @@ class Listing:
     more: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of the JSON document."""
     empty: str = ""
-    """What a table says when there are no rows."""
+    """What a person is told when there are no rows."""
 
 
 def render_listing(listing: Listing, output: str) -> str:
@@ -33,19 +35,17 @@ def render_listing(listing: Listing, output: str) -> str:
     if output == "jsonl":
         return "\n".join(json.dumps(dict(row)) for row in listing.rows)
     cells = [[cell(row.get(column)) for column in listing.columns] for row in listing.rows]
-    if not cells:
-        return listing.empty
     heads = [column.replace("_", " ") for column in listing.columns]
     return markdown_table(heads, cells) if output == "markdown" else plain_table(heads, cells)
 
 
 def render_document(document: Mapping[str, Any], output: str) -> str:
-    """Return a document as JSON or YAML."""
+    """Return a document as YAML or JSON, in ASCII; as JSON lines it is one line."""
     if output == "yaml":
         import yaml
 
-        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip("\n")
-    return json.dumps(document, indent=2)
+        return yaml.safe_dump(document, sort_keys=False).rstrip("\n")
+    return json.dumps(document, indent=None if output == "jsonl" else 2)
 
 
 def cell(value: object) -> str:
@@ -58,7 +58,7 @@ def cell(value: object) -> str:
         case list() | tuple():
             return ", ".join(cell(item) for item in value) or "-"
         case _:
-            return str(value)
+            return printable(str(value))
 
 
 def plain_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
@@ -77,11 +77,11 @@ def plain_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; bars, line ends and tags in cells are escaped."""
+    """Return a Markdown table; what would end a cell or make a tag is escaped."""
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
     lines += ["| " + " | ".join(_escaped(text) for text in row) + " |" for row in cells]
     return "\n".join(lines)
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return printable(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

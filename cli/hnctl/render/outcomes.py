@@ -7,6 +7,7 @@ from typing import Any
 
 from hnctl.command import error_document
 from hnctl.exits import Exit
+from hnctl.render.printable import printable
 from hypernode.fleet.rollout import STATES, Outcome
 
 _WORDS = {
@@ -27,14 +28,14 @@ def outcome_line(outcome: Outcome) -> str:
     line = f"{outcome.node}: {word}"
     if outcome.error is not None:
         message = outcome.error.message.removeprefix(f"{outcome.node}: ")
-        line += f": {message}"
+        line += f": {printable(message)}"
         if outcome.error.hint:
-            line += f"\n    hint: {outcome.error.hint}"
+            line += f"\n    hint: {printable(outcome.error.hint)}"
     elif outcome.reason:
         line += f": {outcome.reason}"
     elif outcome.state == "done":
         settings = ", ".join(f"{change.setting} {change.before} -> {change.after}" for change in outcome.changes)
-        line += f" in {outcome.seconds:.0f} s: {settings}"
+        line += f" in {outcome.seconds:.0f} s: {printable(settings)}"
     return line
 
 

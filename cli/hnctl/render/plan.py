@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hnctl.render.listing import markdown_table
+from hnctl.render.printable import printable
 from hypernode.fleet.plan import Change, Plan
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _crowd(names: Sequence[str], changes: Sequence[Change]) -> list[Text]:
 
 
 def _arrow(before: str, after: str) -> tuple[tuple[str, str], str, tuple[str, str]]:
-    return (before, "red"), " -> ", (after, "green")
+    return (printable(before), "red"), " -> ", (printable(after), "green")
 
 
 def _unread(unread: Mapping[str, str], *, verbose: bool) -> list[Text]:
@@ -161,7 +162,7 @@ def _unread(unread: Mapping[str, str], *, verbose: bool) -> list[Text]:
 
     shown = list(unread.items()) if verbose else list(unread.items())[:_MOST_UNREAD]
     lines = [Text(f"Could not be read: {_count(len(unread), 'node')}", "bold red")]
-    lines += [Text(f"  {node}: {reason}") for node, reason in shown]
+    lines += [Text(printable(f"  {node}: {reason}")) for node, reason in shown]
     if len(unread) > len(shown):
         lines.append(Text(f"  ... and {len(unread) - len(shown)} more (--verbose lists them)"))
     return lines
@@ -185,7 +186,7 @@ def render_plan_markdown(plan: Plan, unread: Mapping[str, str]) -> str:
         lines.append(f"**In sync**: {_count(len(plan.compared), 'node')} compared, no difference")
     if unread:
         lines += ["", "Could not be read:", ""]
-        lines += [f"- {node}: {reason}" for node, reason in unread.items()]
+        lines += [printable(f"- {node}: {reason}") for node, reason in unread.items()]
     return "\n".join(lines).lstrip("\n")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
+from hnctl.printing import print_note
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -33,7 +33,7 @@ class Progress:
 
             self._bar.console.print(Text.from_ansi(line))
         else:
-            click.echo(line, err=True)
+            print_note(line)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hnctl.render.listing import cell
+from hnctl.render.printable import printable
 from hypernode.catalogue import HAZARDS, Setting, as_text
 
 
@@ -57,4 +58,5 @@ def describe_setting(setting: Setting) -> str:
         rows.append(("note", "no longer in the documentation"))
     rows += [("needs", text) for text in setting.risk.needs]
     rows += [("risk", text) for text in risk_lines(setting)]
-    return "\n".join([setting.name, f"  {setting.description}", *(f"  {head:<10}{text}" for head, text in rows)])
+    lines = [setting.name, f"  {setting.description}", *(f"  {head:<10}{text}" for head, text in rows)]
+    return "\n".join(map(printable, lines))

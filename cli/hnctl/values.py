@@ -1,4 +1,4 @@
-"""Secrets that a command needs: fetched from where a reference points, or read from stdin. Never from argv."""
+"""Values that a person gives: text in any locale, and secrets by reference or from stdin, never from argv."""
 
 from __future__ import annotations
 
@@ -17,6 +17,18 @@ def fetch_from(folder: Path, reference: Reference) -> Secret:
     return resolve(reference, folder=folder, read_keyring=read_keyring)
 
 
+def as_utf8(text: str, what: str) -> str:
+    """Return `text` as it was meant: in the C locale Python passes on bytes that are not ASCII as surrogates.
+
+    Raises:
+        InputError: The bytes are no UTF-8; `what` names them.
+    """
+    try:
+        return text.encode(errors="surrogateescape").decode()
+    except UnicodeDecodeError:
+        raise InputError(f"{what} is not UTF-8 text") from None
+
+
 def read_secret(setting: str, text: str) -> tuple[Secret, str | None]:
     """Return the secret that the argument `text` leads to, and its reference; None when it came from stdin.
 
@@ -27,10 +39,13 @@ def read_secret(setting: str, text: str) -> tuple[Secret, str | None]:
     if text == "-":
         if sys.stdin is None:
             raise InputError("stdin is closed: there is no secret to read")
-        typed: str = click.prompt(setting, hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
+        try:
+            typed = click.prompt(setting, hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
+        except UnicodeDecodeError:
+            raise InputError("what stdin gave is not UTF-8 text") from None
         if not typed.strip():
             raise InputError(f"stdin gave no value for {setting}")
-        return Secret(typed.rstrip("\r\n")), None
+        return Secret(as_utf8(typed.rstrip("\r\n"), "what stdin gave")), None
     reference = parse_reference(text)
     if reference is None:
         raise InputError(
