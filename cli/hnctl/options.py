@@ -128,17 +128,15 @@ node_option = option(
     help="A node; can be given again.",
 )
 
-selection_options = _all(
-    node_option,
-    option(
-        "--group",
-        "groups",
-        metavar="GROUP",
-        multiple=True,
-        shell_complete=complete_group,
-        help="All nodes of a group of the fleet file.",
-    ),
-    option("--all", "all_nodes", is_flag=True, help="All nodes of the fleet file; without one, all with a token."),
+_group_option = option(
+    "--group",
+    "groups",
+    metavar="GROUP",
+    multiple=True,
+    shell_complete=complete_group,
+    help="All nodes of a group of the fleet file.",
+)
+_narrowing_options = _all(
     option(
         "--exclude",
         metavar="NODE",
@@ -151,6 +149,14 @@ selection_options = _all(
     ),
     file_option,
 )
+selection_options = _all(
+    node_option,
+    _group_option,
+    option("--all", "all_nodes", is_flag=True, help="All nodes of the fleet file; without one, all with a token."),
+    _narrowing_options,
+)
+selection_without_all_options = _all(node_option, _group_option, _narrowing_options)
+"""For a command that is about all nodes when none is chosen, and whose --all means something else."""
 
 rollout_options = _all(
     option("-y", "--yes", is_flag=True, help="Do not ask; never covers what needs --confirm."),

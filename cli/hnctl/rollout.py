@@ -40,12 +40,13 @@ def compare_nodes(link: Connection, catalogue: Catalogue, desired: Desired, wher
         return compare(desired, link.reader(), catalogue, executor, where=test, on_node=lambda _: bar.step())
 
 
-def show_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool) -> None:
-    """Print a plan for a person."""
+def show_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool, stderr: bool = False) -> None:
+    """Print a plan for a person; on stderr when stdout has a document for a machine."""
     from hnctl.render.console import capture
     from hnctl.render.plan import render_plan
 
-    print_data(capture(render_plan(plan, unread, verbose=verbose)))
+    text = capture(render_plan(plan, unread, verbose=verbose), stderr=stderr)
+    (print_note if stderr else print_data)(text)
 
 
 def change_nodes(
@@ -89,19 +90,21 @@ def carry_out(
         confirm: What was confirmed.
         force: Whether the plan may go beyond its limits.
         ignore_running: Whether running flows stand in no way.
-        max_failures: How many nodes may fail before no more are started; None: all.
+        max_failures: How many nodes may fail before no more are started; None: what the plan says.
         verbose: Whether every node of the plan is shown by itself.
     """
     output = link.value("output")
     unread = {node: error.message for node, error in failures.items()}
     if output == "table" and (ask or plan.hazardous):
         show_plan(plan, unread, verbose=verbose)
+    elif plan.changes and _may_ask() and ((ask and not yes) or plan.hazardous):
+        show_plan(plan, unread, verbose=verbose, stderr=True)
     if plan.changes:
         plan.raise_if_unsafe([*confirm, *_ask_for_hazards(plan, confirm)], force=force)
         _ask(plan, ask=ask, yes=yes)
     options = Options(
         parallel=link.parallel,
-        max_failures=max_failures,
+        max_failures=max_failures or plan.max_failures,
         timeout=float(link.value("wait")),
         interval=float(link.value("poll_interval")),
         ignore_running=ignore_running,

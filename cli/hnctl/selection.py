@@ -44,7 +44,7 @@ def catalogue_for(selection: Selection, connection: Connection, file: str | None
     """
     if not refresh:
         return connection.catalogue()
-    from hypernode.credentials import own_name, tokens_in_environment
+    from hypernode.credentials import tokens_in_environment
     from hypernode.fleet.spec import node_names
     from hypernode.fleet.yamlfile import read_file
 
@@ -53,8 +53,8 @@ def catalogue_for(selection: Selection, connection: Connection, file: str | None
     if not names and (selection.groups or selection.all_nodes) and path.exists():
         names = node_names(read_file(path), path=str(path))
     if not names:
-        own = os.environ.get("HYPERNODE_APP_NAME") or own_name()
-        names = [check_node(name) for name in ([own] if own else tokens_in_environment())]
+        own = _find_own()
+        names = [own] if own else [check_node(name) for name in tokens_in_environment()]
     return connection.fresh_catalogue(names)
 
 
@@ -96,8 +96,8 @@ def choose(
         connection: Tells the name of the fleet file.
         catalogue: To read that file with.
         file: Its name if one was given.
-        only_named_file: Whether --all means the nodes with a token even where a fleet.yaml lies about. The shell has
-            emptied that file already in ``hnctl export --all > fleet.yaml``.
+        only_named_file: Whether all means the nodes with a token even where a fleet.yaml lies about. The shell has
+            emptied that file already in ``hnctl export > fleet.yaml``.
 
     Raises:
         InputError: Nothing tells which node, or a name is wrong.
@@ -115,12 +115,14 @@ def choose(
     if selection.all_nodes:
         from hypernode.credentials import tokens_in_environment
 
-        nodes = sorted(tokens_in_environment())
+        nodes = [*map(check_node, sorted(tokens_in_environment())), *named]
+        if not nodes and (own := _find_own()):
+            nodes = [own]
         if not nodes:
             raise InputError(
-                f"--all needs a fleet file ({path} is not there) or HYPERNODE_API_TOKENS", hint="Name a file with -f"
+                "which nodes? No file and no variable names any",
+                hint="Name a fleet file with -f or a node with -n, or set HYPERNODE_API_TOKENS",
             )
-        nodes = [*map(check_node, nodes), *named]
         return _without(nodes, selection.exclude, known=nodes)
     # Whoever spells out the nodes may keep a list of those to spare in HNCTL_EXCLUDE.
     named = named or [own_node()]
@@ -133,12 +135,17 @@ def own_node() -> str:
     Raises:
         InvalidNode: Neither does.
     """
+    name = _find_own()
+    if not name:
+        raise InvalidNode("which node? None was given", hint="Name it with -n NODE, or set HYPERNODE_APP_NAME")
+    return name
+
+
+def _find_own() -> str | None:
     from hypernode.credentials import own_name
 
     name = os.environ.get("HYPERNODE_APP_NAME") or own_name()
-    if not name:
-        raise InvalidNode("which node? None was given", hint="Name it with -n NODE, or set HYPERNODE_APP_NAME")
-    return check_node(name)
+    return check_node(name) if name else None
 
 
 def check_excluded(exclude: Iterable[str], known: Collection[str]) -> None:

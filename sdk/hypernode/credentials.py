@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from hypernode.config import Config, check_api_url
@@ -64,15 +66,18 @@ def find_token(node: str, *, api_url: str, config: Config, only_node: bool) -> T
     return _checked(token, node)
 
 
-def tokens_in_environment() -> dict[str, Secret]:
+def tokens_in_environment() -> Mapping[str, Secret]:
     """Return the tokens of HYPERNODE_API_TOKENS by node; empty when it is not set.
 
     Raises:
         CredentialsError: It is not a JSON object of texts. Its content is not shown.
     """
     text = os.environ.get("HYPERNODE_API_TOKENS")
-    if not text:
-        return {}
+    return _read_tokens(text) if text else {}
+
+
+@lru_cache(maxsize=1)  # asked for every node of a fleet, and thousands of tokens take a while to decode
+def _read_tokens(text: str) -> Mapping[str, Secret]:
     try:
         tokens = json.loads(text)
     except (ValueError, RecursionError):

@@ -96,7 +96,7 @@ def test_what_is_exported_is_in_sync_once_its_secrets_are_set(
 ):
     box.set("kaasshop", new_relic_secret="hush", new_relic_app_name="wink€l: #1")
     box.set("theeplein", mysql_version="8.0", opensearch_version="2.12")
-    exported = hnctl("export", "--all")
+    exported = hnctl("export")
     assert exported.status == 0
     assert "hush" not in exported.out
     (folder / "fleet.yaml").write_text(exported.out, "utf-8")
@@ -112,7 +112,7 @@ def test_what_is_exported_is_in_sync_once_its_secrets_are_set(
 
 def test_an_export_into_the_fleet_file_itself_does_not_read_the_emptied_file(hnctl: Hnctl, box: Sandbox, folder: Path):
     (folder / "fleet.yaml").touch()
-    exported = hnctl("export", "--all")
+    exported = hnctl("export")
     assert exported.status == 0, exported.err
     assert len(yaml.safe_load(exported.out)["nodes"]) == 12
 
@@ -120,7 +120,7 @@ def test_an_export_into_the_fleet_file_itself_does_not_read_the_emptied_file(hnc
 def test_an_export_leaves_out_the_defaults_unless_they_are_asked_for(hnctl: Hnctl, box: Sandbox):
     box.set("kaasshop", php_version="8.3", nodejs_version="20")
     small = yaml.safe_load(hnctl("export", "-n", "kaasshop").out)["nodes"]["kaasshop"]["settings"]
-    whole = yaml.safe_load(hnctl("export", "-n", "kaasshop", "--defaults").out)["nodes"]["kaasshop"]["settings"]
+    whole = yaml.safe_load(hnctl("export", "-n", "kaasshop", "--all").out)["nodes"]["kaasshop"]["settings"]
     assert "php_version" not in small
     assert small["nodejs_version"] == whole["nodejs_version"] == "20"
     assert whole["php_version"] == "8.3"

@@ -36,7 +36,7 @@ def run_with_a_reader_who_leaves(*arguments: str, after: int = 0) -> Result:
         LONG,
         ["settings", "list", "--all"],
         ["settings", "get", "php_version", "-n", "kaasshop"],
-        ["export", "--all", "--defaults"],
+        ["export", "--all"],
         ["nodes", "show", "kaasshop"],
         ["schema"],
     ],

@@ -28,7 +28,9 @@ def test_every_option_has_the_variable_of_its_name():
     assert len(options) > 100
     for option in options:
         long = next(name for name in option.opts if name.startswith("--"))
-        assert option.envvar == "HNCTL_" + long[2:].replace("-", "_").upper()
+        # export's --all is about values, and HNCTL_ALL chooses nodes.
+        name = "HNCTL_EXPORT_ALL" if option.name == "with_defaults" else "HNCTL_" + long[2:].replace("-", "_").upper()
+        assert option.envvar == name
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ FILE = {"HNCTL_FILE": "other.yaml"}
         ({**FILE, "HNCTL_DETAILED_EXITCODE": "1"}, ["diff"], 2, "php_version  8.1 -> 8.4"),
         ({**FILE, "HNCTL_VERBOSE": "1"}, ["diff"], 0, "php_version  8.1 -> 8.4"),
         ({"HNCTL_NODE": "boekenhal", "HNCTL_LIMIT": "2"}, ["flows", "list"], 0, "name "),
-        ({"HNCTL_NODE": "kaasshop", "HNCTL_DEFAULTS": "1"}, ["export"], 0, "varnish_esi_ignore_https: true"),
+        ({"HNCTL_NODE": "kaasshop", "HNCTL_EXPORT_ALL": "1"}, ["export"], 0, "varnish_esi_ignore_https: true"),
         ({"HNCTL_API_URL": "http://127.0.0.1:1"}, [*GET, "-n", "kaasshop"], 1, "127.0.0.1:1 does not accept"),
         ({"HNCTL_NODE": "kaasshop", "HNCTL_DEBUG": "1"}, GET, 0, "GET /v2/app/kaasshop/?destroyed=false -> 200"),
         ({"HNCTL_NODE": "kaasshop", "HNCTL_CONFIRM": "kaasshop:mysql_version"}, UPGRADE, 0, "1 done"),

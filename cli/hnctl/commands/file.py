@@ -10,7 +10,14 @@ from hnctl.command import Command
 from hnctl.completion import complete_node, complete_setting
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_failures
-from hnctl.options import connection_options, file_option, option, output_option, refresh_option, selection_options
+from hnctl.options import (
+    connection_options,
+    file_option,
+    option,
+    output_option,
+    refresh_option,
+    selection_without_all_options,
+)
 from hnctl.printing import print_data
 from hnctl.selection import Selection, catalogue_for, choose_in_fleet, fleet_path
 
@@ -51,15 +58,20 @@ def schema() -> None:
 
 
 @click.command(cls=Command)
-@option("--defaults", is_flag=True, help="Write settings too that have the value a new node starts with.")
-@selection_options
+@option(
+    "--all",
+    "with_defaults",
+    is_flag=True,
+    envvar="HNCTL_EXPORT_ALL",
+    help="Write all settings, those too that have the value a new node starts with.",
+)
+@selection_without_all_options
 @connection_options
 @refresh_option
 def export(
-    defaults: bool,
+    with_defaults: bool,
     nodes: tuple[str, ...],
     groups: tuple[str, ...],
-    all_nodes: bool,
     exclude: tuple[str, ...],
     where: str | None,
     file: str | None,
@@ -68,21 +80,23 @@ def export(
 ) -> Exit:
     """Write a fleet file of what exists to stdout.
 
-    Secrets become references to fill in.
+    Without -n or --group it is about all nodes with a token. Secrets become references to fill in.
 
-    Example: hnctl export --all > fleet.yaml
+    Examples:
+      hnctl export > fleet.yaml
+      hnctl export --all -n kaasshop
     """
     from hnctl.reading import read_chosen, tell_failures
     from hypernode.fleet.export import make_file
 
     link = Connection(**connection)
-    selection = Selection(nodes, groups, all_nodes, exclude)
+    selection = Selection(nodes, groups, not (nodes or groups), exclude)
     catalogue = catalogue_for(selection, link, file, refresh=refresh)
     live, failures = read_chosen(link, selection, catalogue, file, where, only_named_file=True)
     tell_failures(failures)
     if live or not failures:
         # Bytes, because a file is UTF-8 in every locale.
-        print_data(make_file(live, catalogue, with_defaults=defaults).removesuffix("\n").encode())
+        print_data(make_file(live, catalogue, with_defaults=with_defaults).removesuffix("\n").encode())
     return exit_for_failures(failures.values(), some_succeeded=bool(live))
 
 

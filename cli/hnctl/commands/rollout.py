@@ -27,7 +27,6 @@ from hypernode.errors import HypernodeError, PlanIsStale
 if TYPE_CHECKING:
     from hypernode.catalogue import Catalogue
     from hypernode.fleet.compare import Comparison, Desired
-    from hypernode.fleet.spec import Fleet
 
 verbose_option = option("-v", "--verbose", is_flag=True, help="Show every node by itself.")
 
@@ -47,7 +46,7 @@ def diff(detailed_exitcode: bool, verbose: bool, **options: Any) -> Exit:
     Example: hnctl diff -f fleet.yaml --group magento --detailed-exitcode
     """
     link = Connection(**options)
-    _, _, comparison = _compare(link, **options)
+    _, comparison = _compare(link, **options)
     _emit_plan(link, comparison, verbose=verbose)
     return _status(comparison, detailed=detailed_exitcode)
 
@@ -70,7 +69,7 @@ def plan(verbose: bool, **options: Any) -> Exit:
     from hypernode.errors import UnsafePlan
 
     link = Connection(**options)
-    _, _, comparison = _compare(link, **options)
+    _, comparison = _compare(link, **options)
     _emit_plan(link, comparison, verbose=verbose)
     try:
         comparison.plan.raise_if_unsafe()
@@ -105,14 +104,13 @@ def apply(plan_file: str | None, checksum: str | None, verbose: bool, **options:
     link = Connection(**options)
     if plan_file is not None:
         return _apply_file(link, Path(plan_file), checksum, verbose=verbose, **options)
-    fleet, catalogue, comparison = _compare(link, **options)
+    catalogue, comparison = _compare(link, **options)
     made = comparison.plan
     if checksum is not None and checksum != made.checksum:
         raise PlanIsStale(
             f"the plan made now has the checksum {made.checksum}, not {checksum}; nothing was changed",
             hint="Look at it with `hnctl diff`, and review it again",
         )
-    options["max_failures"] = options["max_failures"] or fleet.max_failures
     return carry_out(link, catalogue, made, comparison.failures, ask=True, verbose=verbose, **options)
 
 
@@ -155,7 +153,7 @@ def _compare(
     file: str | None,
     refresh: bool,
     **_: Any,
-) -> tuple[Fleet, Catalogue, Comparison]:
+) -> tuple[Catalogue, Comparison]:
     """Read the fleet file and the chosen nodes, and plan."""
     from hnctl.rollout import compare_nodes
     from hnctl.values import fetch_from
@@ -168,7 +166,7 @@ def _compare(
     fleet = load(path, catalogue)
     chosen = choose_in_fleet(selection, fleet)
     desired: Desired = desired_of(fleet, chosen, partial(fetch_from, path.parent))
-    return fleet, catalogue, compare_nodes(link, catalogue, desired, where)
+    return catalogue, compare_nodes(link, catalogue, desired, where)
 
 
 def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> None:

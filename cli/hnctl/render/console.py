@@ -29,9 +29,9 @@ def make_console(*, stderr: bool = False) -> Console:
     return console
 
 
-def capture(renderable: RenderableType) -> str:
-    """Return what stdout would show of `renderable`, without blanks at the ends of lines."""
-    console = make_console()
+def capture(renderable: RenderableType, *, stderr: bool = False) -> str:
+    """Return what stdout, or stderr, would show of `renderable`, without blanks at the ends of lines."""
+    console = make_console(stderr=stderr)
     with console.capture() as captured:
         console.print(renderable)
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
