@@ -49,7 +49,7 @@ def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) 
     from hypernode.fleet.spec import load
 
     with suppress(HypernodeError):
-        return _beginning(load(_path(ctx), _catalogue(ctx)).groups, incomplete)
+        return _beginning(load(_path(ctx), _catalogue(ctx), with_secrets=False).groups, incomplete)
     return []
 
 

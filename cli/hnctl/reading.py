@@ -46,7 +46,7 @@ def _groups_of(link: Connection, catalogue: Catalogue, file: str | None) -> Mapp
     from hnctl.selection import fleet_path
     from hypernode.fleet.spec import load
 
-    return load(fleet_path(link, file), catalogue).nodes
+    return load(fleet_path(link, file), catalogue, with_secrets=False).nodes
 
 
 def tell_failures(failures: Mapping[str, HypernodeError]) -> None:

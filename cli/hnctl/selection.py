@@ -108,7 +108,7 @@ def choose(
     if selection.groups or (selection.all_nodes and (file or (path.exists() and not only_named_file))):
         from hypernode.fleet.spec import load
 
-        fleet = load(path, catalogue)
+        fleet = load(path, catalogue, with_secrets=False)
         known = tuple(node for node in named if node in fleet.nodes)
         in_file = choose_in_fleet(Selection(known, selection.groups, selection.all_nodes), fleet)
         return _without([*in_file, *named], selection.exclude, known=[*fleet.nodes, *named])

@@ -118,9 +118,13 @@ def resolve(
     """
     match reference.kind:
         case "env":
-            text = os.environ.get(reference.target)
-            if text is None:
+            raw = os.environb.get(os.fsencode(reference.target))
+            if raw is None:
                 raise SecretUnavailable(f"environment variable {reference.target} is not set")
+            try:
+                text = raw.decode()  # the same in every locale
+            except UnicodeDecodeError:
+                raise SecretUnavailable(f"environment variable {reference.target} is not UTF-8 text") from None
         case "file":
             text = _read_file(folder / reference.target, reference)
         case "keyring":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +31,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def hnctl(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Hnctl:
+def own_process() -> Iterator[None]:
+    """Undo what a program may do to its process, and a test must not: the log's setting, frozen garbage."""
+    loggers = [logging.getLogger(name) for name in ("hnctl", "hypernode")]
+    before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    yield
+    gc.unfreeze()
+    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+@pytest.fixture
+def hnctl(folder: Path, own_process: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Hnctl:
     """Run commands in an empty folder."""
 
     def run(*arguments: str | Path, stdin: str = "") -> Result:

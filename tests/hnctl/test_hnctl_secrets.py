@@ -115,3 +115,25 @@ def test_a_secret_is_masked_in_every_format(output: str, hnctl: Hnctl, box: Sand
         got = hnctl("settings", *command, "-n", "kaasshop", "-o", output)
         assert "***" in got.out
         assert KEY not in got.out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["settings", "get", "php_version", "--all"],
+        ["nodes", "list"],
+        ["explain", "kaasshop", "php_version"],
+        ["settings", "list", "--group", "profiled"],
+    ],
+    ids=" ".join,
+)
+def test_a_reader_of_a_fleet_needs_none_of_its_secrets(command: list[str], hnctl: Hnctl, box: Sandbox, folder: Path):
+    (folder / "fleet.yaml").write_text(
+        "version: 1\n"
+        "groups: {profiled: {settings: {new_relic_secret: 'env:NOT_THERE'}}}\n"
+        "nodes: {kaasshop: {groups: [profiled]}}\n"
+    )
+    assert hnctl(*command).status == 0
+    refused = hnctl("diff")
+    assert refused.status == 65
+    assert "fleet.yaml:2:50: new_relic_secret: environment variable NOT_THERE is not set" in refused.err

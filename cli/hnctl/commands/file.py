@@ -123,7 +123,7 @@ def explain(node: str, name: str, file: str | None, refresh: bool, output: str |
     chosen = Selection(nodes=(node,))
     catalogue = catalogue_for(chosen, link, file, refresh=refresh)
     setting = catalogue.find(name)
-    fleet = load(fleet_path(link, file), catalogue)
+    fleet = load(fleet_path(link, file), catalogue, with_secrets=False)
     choose_in_fleet(chosen, fleet)
     link.address([node])
     with Client(node, token=link.token(node), transport=link.transport, catalogue=catalogue) as client:

@@ -108,9 +108,10 @@ def serve(
 
 @sandbox.command(cls=Command)
 def demo() -> Exit:
-    """Play the main job against a sandbox of twelve nodes: validate, diff, apply, drift.
+    """Play the main job against a sandbox of twelve nodes.
 
-    Needs no account, takes under a minute, and leaves nothing behind.
+    Validates, diffs, applies, and finds and mends a drift. Needs no account, takes under a minute, and leaves nothing
+    behind.
 
     Example: hnctl sandbox demo
     """

@@ -259,5 +259,5 @@ def _groups(link: Connection, catalogue: Catalogue, file: str | None) -> dict[st
     """Return the groups of the fleet file, which confirmations and --where can name."""
     from hypernode.fleet.spec import load
 
-    fleet = load(fleet_path(link, file), catalogue)
+    fleet = load(fleet_path(link, file), catalogue, with_secrets=False)
     return {group: fleet.members(group) for group in fleet.groups}

@@ -343,7 +343,9 @@ def _no_answer(exc: Exception, host: str, call: _Call) -> ConnectionFailed:
     hint: str | None = "See `hnctl config list` for the address and the proxy in use"
     permanent = sent = False
     match exc:
-        case requests.exceptions.SSLError() if not _broke_off(reason):
+        case requests.exceptions.SSLError() if _tls_reason(reason) in _NO_TLS:
+            text, permanent = f"{host} does not speak TLS", True
+        case requests.exceptions.SSLError() if _tls_reason(reason) not in _BROKEN_OFF:
             text, permanent = f"the certificate of {host} cannot be trusted", True
             hint = "Name the right certificates with HNCTL_CA_FILE; a proxy that opens TLS has its own"
         case requests.exceptions.ProxyError():
@@ -363,6 +365,19 @@ def _no_answer(exc: Exception, host: str, call: _Call) -> ConnectionFailed:
     return ConnectionFailed(text, maybe_applied=sent, permanent=permanent, hint=hint, node=call.node)
 
 
-def _broke_off(reason: BaseException) -> bool:
-    """Tell whether TLS was cut off, as on a kept connection that the server has closed: no certificate is to blame."""
-    return bool(reason.args) and isinstance(reason.args[0], ssl.SSLEOFError | ssl.SSLZeroReturnError)
+# What OpenSSL says when the other side answers something else, and when it hangs up, as on a kept connection.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNEXPECTED_MESSAGE")
+_BROKEN_OFF = ("EOF", "ZERO_RETURN")
+
+
+def _tls_reason(reason: BaseException) -> str:
+    """Return OpenSSL's word for what went wrong."""
+    match reason.args:
+        case (ssl.SSLEOFError(), *_):
+            return "EOF"
+        case (ssl.SSLZeroReturnError(), *_):
+            return "ZERO_RETURN"
+        case (ssl.SSLError(reason=str(word)), *_):
+            return word
+        case _:
+            return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -83,7 +82,7 @@ def _can_say(setting: Setting, value: Value) -> bool:
     text = as_text(value)
     try:
         text.encode()  # JSON can spell half a surrogate pair, and YAML cannot
-        return read_value(setting, yaml.ScalarNode(_STRING, text), Path()) == value
+        return read_value(setting, yaml.ScalarNode(_STRING, text), None) == value
     except (InputError, UnicodeEncodeError):
         return False
 

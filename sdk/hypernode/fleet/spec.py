@@ -127,24 +127,31 @@ def _laid_over(layers: Iterable[Layer]) -> Layer:
     return {name: wish for name, wish in merged.items() if wish.value is not LIFTED}
 
 
-def load(path: Path, catalogue: Catalogue) -> Fleet:
-    """Read the fleet file at `path`.
+def load(path: Path, catalogue: Catalogue, *, with_secrets: bool = True) -> Fleet:
+    """Read the fleet file at `path`; see `parse`.
 
     Raises:
         FileError: With all its problems.
     """
-    return parse(read_file(path), catalogue, path=str(path))
+    return parse(read_file(path), catalogue, path=str(path), with_secrets=with_secrets)
 
 
-def parse(raw: bytes, catalogue: Catalogue, *, path: str = "fleet.yaml") -> Fleet:
-    """Return the fleet that `raw` describes; ``file:`` references start from the folder of `path`.
+def parse(raw: bytes, catalogue: Catalogue, *, path: str = "fleet.yaml", with_secrets: bool = True) -> Fleet:
+    """Return the fleet that `raw` describes.
+
+    Args:
+        raw: The text.
+        catalogue: Types the values.
+        path: For messages; ``file:`` references start from its folder.
+        with_secrets: Whether references to secrets have to lead somewhere: not for one who only wants to know which
+            nodes there are.
 
     Raises:
         FileError: With all its problems, by position.
     """
     tree = compose(raw, path)
     problems = Problems(path)
-    fleet = _Reader(catalogue, Path(path).parent, problems).fleet(tree, path)
+    fleet = _Reader(catalogue, Path(path).parent if with_secrets else None, problems).fleet(tree, path)
     problems.raise_if_any()
     return fleet
 
@@ -190,7 +197,7 @@ class _Mistake(NamedTuple):
 class _Reader:
     """Reads one tree, and tells what is wrong with it on the way."""
 
-    def __init__(self, catalogue: Catalogue, folder: Path, problems: Problems) -> None:
+    def __init__(self, catalogue: Catalogue, folder: Path | None, problems: Problems) -> None:
         self._catalogue = catalogue
         self._folder = folder
         self._problems = problems

@@ -12,13 +12,14 @@ from hypernode.fleet.tree import CLEAR, PLAIN
 from hypernode.secrets import KINDS, Reference, Secret, check_present, parse_reference
 
 
-def read_value(setting: Setting, node: yaml.ScalarNode, folder: Path) -> Value | Reference | None:
+def read_value(setting: Setting, node: yaml.ScalarNode, folder: Path | None) -> Value | Reference | None:
     """Return what `node`, which is not null, wishes for `setting`; None asks the API for null.
 
     Args:
         setting: Types the value.
         node: Its source text counts: 8.10 is "8.10".
-        folder: What a relative ``file:`` reference starts from.
+        folder: What a relative ``file:`` reference starts from; None: it is not looked whether references lead
+            somewhere.
 
     Raises:
         InputError: It cannot be the value. No message holds what was written for a secret setting.
@@ -39,12 +40,14 @@ def read_value(setting: Setting, node: yaml.ScalarNode, folder: Path) -> Value |
     return value
 
 
-def _checked(name: str, reference: Reference | None, folder: Path) -> Reference:
+def _checked(name: str, reference: Reference | None, folder: Path | None) -> Reference:
     if reference is None:
         kinds = ", ".join(f"{kind}:" for kind in KINDS)
         raise InputError(
             f"{name} is secret and may not stand in the file", hint=f"Write a reference instead: one of {kinds}"
         )
+    if folder is None:
+        return reference
     try:
         check_present(reference, folder=folder)
     except SecretUnavailable as exc:

@@ -57,7 +57,8 @@ def read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             raw = file.read(LARGEST_FILE + 1)
     except OSError as exc:
-        raise FileError(str(path), [Problem(1, 1, f"the file cannot be read: {exc.strerror}")]) from None
+        hint = "Name another file with -f" if isinstance(exc, FileNotFoundError) else None
+        raise FileError(str(path), [Problem(1, 1, f"the file cannot be read: {exc.strerror}", hint)]) from None
     if len(raw) > LARGEST_FILE:
         raise FileError(
             str(path), [Problem(1, 1, f"the file is larger than {LARGEST_FILE >> 20} MiB, the most that is read")]

@@ -381,6 +381,18 @@ def test_a_certificate_that_nobody_vouches_for_is_permanent(tls_port: int, clock
     assert clock.slept == []
 
 
+def test_a_server_without_tls_is_not_blamed_for_its_certificate(clock: Any):
+    with (
+        server(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port,
+        Transport(f"https://127.0.0.1:{port}", sleep=clock.sleep, clock=clock) as transport,
+        pytest.raises(ConnectionFailed) as caught,
+    ):
+        read(transport)
+    assert caught.value.message == f"127.0.0.1:{port} does not speak TLS"
+    assert caught.value.hint == "See `hnctl config list` for the address and the proxy in use"
+    assert (caught.value.permanent, caught.value.maybe_applied) == (True, False)
+
+
 def test_a_certificate_that_the_given_file_vouches_for_is_trusted(tls_port: int, certificate: Path):
     with Transport(f"https://127.0.0.1:{tls_port}", ca_file=str(certificate)) as transport:
         assert read(transport) == {}

@@ -18,7 +18,7 @@ SECRET = tuple(setting for setting in WRITABLE if setting.secret)
 CANARY = "canary-"
 """Every secret that is drawn begins with it, so that one look tells whether any has leaked."""
 
-node_names = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=6)
+node_names = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=6).filter(lambda name: name != "all")
 
 
 def texts(setting: Setting) -> st.SearchStrategy[Any]:

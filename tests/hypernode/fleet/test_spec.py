@@ -804,3 +804,13 @@ def test_a_file_is_loaded_by_its_path(tmp_path):
     path.write_bytes(os.urandom(200) + b"\xff\x00")
     with pytest.raises(FileError):
         load(path, CATALOGUE)
+
+
+def test_whoever_only_wants_to_know_the_nodes_need_not_have_their_secrets():
+    raw = b"version: 1\nnodes: {kaasshop: {settings: {new_relic_secret: 'env:NO_SUCH_VARIABLE'}}}"
+    with pytest.raises(FileError):
+        parse(raw, CATALOGUE)
+    assert list(parse(raw, CATALOGUE, with_secrets=False).nodes) == ["kaasshop"]
+    with pytest.raises(FileError) as caught:
+        parse(raw.replace(b"env:NO_SUCH_VARIABLE", b"in clear"), CATALOGUE, with_secrets=False)
+    assert "is secret and may not stand in the file" in str(caught.value)

@@ -179,7 +179,9 @@ def test_a_missing_file_is_told_with_its_path(tmp_path):
     path = tmp_path / "fleet.yaml"
     with pytest.raises(FileError) as caught:
         read_file(path)
-    assert str(caught.value) == f"{path}:1:1: the file cannot be read: No such file or directory"
+    assert str(caught.value) == (
+        f"{path}:1:1: the file cannot be read: No such file or directory\n  hint: Name another file with -f"
+    )
 
 
 def test_a_folder_is_no_file(tmp_path):
