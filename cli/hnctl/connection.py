@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hnctl.options import VALUE_TYPES
+from hnctl import value_types
 from hypernode.catalogue import Catalogue
 from hypernode.config import Config, load_config
 from hypernode.credentials import find_token
@@ -49,7 +49,7 @@ class Connection:
         if given is not None:
             return given
         value, source = self.config.find(key)
-        kind = VALUE_TYPES.get(key)
+        kind = value_types.OF_CONFIG.get(key)
         if value is None or kind is None:
             return value
         try:

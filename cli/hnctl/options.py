@@ -2,88 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from hnctl.completion import complete_group, complete_node
-from hypernode.errors import InputError
-
-if TYPE_CHECKING:
-    from hypernode.fleet.plan import Confirmation
-    from hypernode.fleet.spec import Share
+from hnctl.selection import Selection
+from hnctl.value_types import FORMAT, PARALLEL, RPS, SECONDS, TICK, ConfirmationType, ShareType
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-_LONGEST = 7 * 24 * 3600.0  # the operating system's own timers end at 24 days
-FORMATS = ("table", "json", "jsonl", "yaml", "markdown")
-
-
-class Seconds(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it took no parameter
-    """A time such as 900, 1.5, 250ms, 90s, 15m or 2h; becomes seconds, `least` to a week."""
-
-    name = "time"
-
-    def __init__(self, least: float = 0.0) -> None:
-        self._least = least
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the seconds that `value` spells."""
-        if isinstance(value, int | float):
-            seconds = float(value)
-        else:
-            match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|)", str(value).strip())
-            if match is None:
-                self.fail(f"{value!r} is no time; write 90s, 250ms, 15m or 2h", param, ctx)
-            seconds = float(match[1]) * _UNITS[match[2]]
-        if not self._least <= seconds <= _LONGEST:
-            least = f"{self._least * 1000:.0f}ms" if self._least else "0"
-            self.fail(f"{value!r} is not between {least} and 168h", param, ctx)
-        return seconds
-
-
-class _Confirmation(click.ParamType):  # type: ignore[type-arg]  # see Seconds
-    name = "confirmation"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Confirmation:
-        from hypernode.fleet.plan import parse_confirmation
-
-        try:
-            return parse_confirmation(value)
-        except InputError as exc:
-            self.fail(f"{exc.message}. {exc.hint}", param, ctx)
-
-
-class _Share(click.ParamType):  # type: ignore[type-arg]  # see Seconds
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Share:
-        from hypernode.fleet.spec import parse_share
-
-        try:
-            return parse_share(value, least=1)
-        except ValueError as exc:
-            self.fail(f"{value!r}: it {exc}", param, ctx)
-
-
-SECONDS = Seconds()
-_TICK = Seconds(least=0.001)
-_PARALLEL = click.IntRange(1, 256)
-_RPS = click.FloatRange(0.01, 100_000)
-_FORMAT = click.Choice(FORMATS)
-VALUE_TYPES: dict[str, click.ParamType[Any]] = {
-    "output": _FORMAT,
-    "parallel": _PARALLEL,
-    "poll_interval": _TICK,
-    "rps": _RPS,
-    "timeout": _TICK,
-    "wait": SECONDS,
-}
-"""What the keys of the config take, which are options too; the other keys take any text."""
 
 
 def option(*names: str, **kwargs: Any) -> Callable[[F], F]:
@@ -102,20 +32,43 @@ def _all(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-output_option = option("-o", "--output", type=_FORMAT, help="Output format.  [default: table]")
+def _selecting(*options: Any) -> Callable[[F], F]:
+    """Declare options, and hand their values to the command as one `Selection`."""
+
+    def decorate(function: Any) -> Any:
+        @wraps(function)
+        def command(
+            *args: Any,
+            nodes: tuple[str, ...],
+            groups: tuple[str, ...],
+            exclude: tuple[str, ...],
+            where: str | None,
+            file: str | None,
+            all_nodes: bool = False,
+            **others: Any,
+        ) -> Any:
+            selection = Selection(nodes, groups, all_nodes, exclude, where, file)
+            return function(*args, selection=selection, **others)
+
+        return _all(*options)(command)
+
+    return decorate
+
+
+output_option = option("-o", "--output", type=FORMAT, help="Output format.  [default: table]")
 file_option = option("-f", "--file", metavar="FILE", help="Fleet file.  [default: fleet.yaml]")
 refresh_option = option("--refresh", is_flag=True, help="Ask the API for its list of settings again.")
 
 connection_options = _all(
     option("--api-url", metavar="URL", help="Address of the API."),
     option("--ca-file", metavar="FILE", help="Certificates to trust instead of the system's."),
-    option("--parallel", type=_PARALLEL, help="Nodes at once.  [default: 8]"),
-    option("--rps", type=_RPS, help="Most requests a second.  [default: no cap]"),
-    option("--timeout", type=_TICK, help="Time to wait for an answer of the API.  [default: 20s]"),
+    option("--parallel", type=PARALLEL, help="Nodes at once.  [default: 8]"),
+    option("--rps", type=RPS, help="Most requests a second.  [default: no cap]"),
+    option("--timeout", type=TICK, help="Time to wait for an answer of the API.  [default: 20s]"),
 )
 wait_options = _all(
     option("--wait", type=SECONDS, help="Time that one node's change may take.  [default: 15m]"),
-    option("--poll-interval", type=_TICK, help="Time until the first look at a flow; grows to 15s.  [default: 2s]"),
+    option("--poll-interval", type=TICK, help="Time until the first look at a flow; grows to 15s.  [default: 2s]"),
 )
 
 node_option = option(
@@ -149,13 +102,13 @@ _narrowing_options = _all(
     ),
     file_option,
 )
-selection_options = _all(
+selection_options = _selecting(
     node_option,
     _group_option,
     option("--all", "all_nodes", is_flag=True, help="All nodes of the fleet file; without one, all with a token."),
     _narrowing_options,
 )
-selection_without_all_options = _all(node_option, _group_option, _narrowing_options)
+selection_without_all_options = _selecting(node_option, _group_option, _narrowing_options)
 """For a command that is about all nodes when none is chosen, and whose --all means something else."""
 
 rollout_options = _all(
@@ -163,7 +116,7 @@ rollout_options = _all(
     option(
         "--confirm",
         metavar="NODE:SETTING",
-        type=_Confirmation(),
+        type=ConfirmationType(),
         multiple=True,
         help="Agree to an irreversible, destructive or lock-out change; GROUP:SETTING=COUNT or all:SETTING=COUNT for "
         "many.",
@@ -174,7 +127,7 @@ rollout_options = _all(
     option(
         "--max-failures",
         metavar="N|P%",
-        type=_Share(),
+        type=ShareType(),
         help="Start no more nodes after this many failed.  [default: the file's]",
     ),
 )

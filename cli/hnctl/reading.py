@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hnctl.command import error_document
 from hnctl.connection import Connection
-from hnctl.printing import print_note
+from hnctl.exits import Exit, exit_for_failures
+from hnctl.printing import print_listing, print_note
 from hnctl.render.printable import printable
 from hnctl.render.progress import progress
 from hnctl.selection import Selection, choose
@@ -18,22 +20,20 @@ def read_chosen(
     link: Connection,
     selection: Selection,
     catalogue: Catalogue,
-    file: str | None,
-    where: str | None,
     *,
     only_named_file: bool = False,
 ) -> tuple[dict[str, Mapping[str, Any]], dict[str, HypernodeError]]:
-    """Return the answers of the chosen nodes for which `where` holds, and the errors of those that gave none.
+    """Return the answers of the chosen nodes for which --where holds, and the errors of those that gave none.
 
     `only_named_file`: see `choose`.
     """
     from hypernode.fleet.stores import read_nodes
     from hypernode.fleet.where import facts_of, parse_where
 
-    test, fields = parse_where(where, catalogue) if where else (None, frozenset[str]())
-    chosen = choose(selection, link, catalogue, file, only_named_file=only_named_file)
+    test, fields = parse_where(selection.where, catalogue) if selection.where else (None, frozenset[str]())
+    chosen = choose(selection, link, catalogue, only_named_file=only_named_file)
     link.address(chosen)
-    groups = _groups_of(link, catalogue, file) if "group" in fields else {}
+    groups = _groups_of(link, catalogue, selection.file) if "group" in fields else {}
 
     def keep(node: str, detail: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return detail if test is None or test(facts_of(detail, node, groups.get(node, ()))) else None
@@ -47,6 +47,25 @@ def _groups_of(link: Connection, catalogue: Catalogue, file: str | None) -> Mapp
     from hypernode.fleet.spec import load
 
     return load(fleet_path(link, file), catalogue, with_secrets=False).nodes
+
+
+def print_rows(
+    link: Connection,
+    kind: str,
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    failures: Mapping[str, HypernodeError],
+) -> Exit:
+    """Print what was read of nodes, tell which could not be read, and return the exit status.
+
+    `kind` is what the rows are, in the plural.
+    """
+    from hnctl.render.listing import Listing
+
+    more = {"failures": [error_document(error) for error in failures.values()]} if failures else {}
+    print_listing(Listing(kind, columns, rows, more, "" if failures else f"No {kind}."), link.value("output"))
+    tell_failures(failures)
+    return exit_for_failures(failures.values(), some_succeeded=bool(rows))
 
 
 def tell_failures(failures: Mapping[str, HypernodeError]) -> None:

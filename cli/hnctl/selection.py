@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The values of `selection_options`, without --where, which needs the nodes' answers."""
+    """The values of the selection options."""
 
     nodes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     all_nodes: bool = False
     exclude: tuple[str, ...] = ()
+    where: str | None = None
+    file: str | None = None
+    """The fleet file that was named, if one was."""
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was chosen."""
-        return not (self.nodes or self.groups or self.all_nodes)
+    def or_all(self) -> Selection:
+        """Return a selection of all nodes if none was chosen."""
+        return self if self.nodes or self.groups else replace(self, all_nodes=True)
 
 
 def fleet_path(connection: Connection, file: str | None) -> Path:
@@ -37,7 +39,7 @@ def fleet_path(connection: Connection, file: str | None) -> Path:
     return Path(file or str(connection.value("file")))
 
 
-def catalogue_for(selection: Selection, connection: Connection, file: str | None, *, refresh: bool) -> Catalogue:
+def catalogue_for(selection: Selection, connection: Connection, *, refresh: bool) -> Catalogue:
     """Return the settings; with `refresh` asked of the API, with the token of a node that the command is about.
 
     The fleet file is only looked into for names here: the settings are needed to read it.
@@ -49,7 +51,7 @@ def catalogue_for(selection: Selection, connection: Connection, file: str | None
     from hypernode.fleet.yamlfile import read_file
 
     names = [check_node(name) for name in selection.nodes]
-    path = fleet_path(connection, file)
+    path = fleet_path(connection, selection.file)
     if not names and (selection.groups or selection.all_nodes) and path.exists():
         names = node_names(read_file(path), path=str(path))
     if not names:
@@ -70,7 +72,7 @@ def choose_in_fleet(selection: Selection, fleet: Fleet) -> list[str]:
     for node in (*selection.nodes, *selection.exclude):
         if node not in fleet.nodes:
             raise _not_there("node", check_node(node), fleet.nodes, fleet.path)
-    everything = selection.all_nodes or selection.is_empty
+    everything = selection.or_all().all_nodes
     return [
         node
         for node, groups in fleet.nodes.items()
@@ -80,12 +82,7 @@ def choose_in_fleet(selection: Selection, fleet: Fleet) -> list[str]:
 
 
 def choose(
-    selection: Selection,
-    connection: Connection,
-    catalogue: Catalogue,
-    file: str | None,
-    *,
-    only_named_file: bool = False,
+    selection: Selection, connection: Connection, catalogue: Catalogue, *, only_named_file: bool = False
 ) -> list[str]:
     """Return the chosen nodes for a command that needs no fleet file unless a group is named.
 
@@ -95,7 +92,6 @@ def choose(
         selection: What was chosen.
         connection: Tells the name of the fleet file.
         catalogue: To read that file with.
-        file: Its name if one was given.
         only_named_file: Whether all means the nodes with a token even where a fleet.yaml lies about. The shell has
             emptied that file already in ``hnctl export > fleet.yaml``.
 
@@ -103,9 +99,9 @@ def choose(
         InputError: Nothing tells which node, or a name is wrong.
         FileError: The fleet file is needed and cannot be used.
     """
-    path = fleet_path(connection, file)
+    path = fleet_path(connection, selection.file)
     named = [check_node(node) for node in selection.nodes]
-    if selection.groups or (selection.all_nodes and (file or (path.exists() and not only_named_file))):
+    if selection.groups or (selection.all_nodes and (selection.file or (path.exists() and not only_named_file))):
         from hypernode.fleet.spec import load
 
         fleet = load(path, catalogue, with_secrets=False)

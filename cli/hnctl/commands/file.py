@@ -68,16 +68,7 @@ def schema() -> None:
 @selection_without_all_options
 @connection_options
 @refresh_option
-def export(
-    with_defaults: bool,
-    nodes: tuple[str, ...],
-    groups: tuple[str, ...],
-    exclude: tuple[str, ...],
-    where: str | None,
-    file: str | None,
-    refresh: bool,
-    **connection: Any,
-) -> Exit:
+def export(with_defaults: bool, selection: Selection, refresh: bool, **connection: Any) -> Exit:
     """Write a fleet file of what exists to stdout.
 
     Without -n or --group it is about all nodes with a token. Secrets become references to fill in.
@@ -90,9 +81,9 @@ def export(
     from hypernode.fleet.export import make_file
 
     link = Connection(**connection)
-    selection = Selection(nodes, groups, not (nodes or groups), exclude)
-    catalogue = catalogue_for(selection, link, file, refresh=refresh)
-    live, failures = read_chosen(link, selection, catalogue, file, where, only_named_file=True)
+    selection = selection.or_all()
+    catalogue = catalogue_for(selection, link, refresh=refresh)
+    live, failures = read_chosen(link, selection, catalogue, only_named_file=True)
     tell_failures(failures)
     if live or not failures:
         # Bytes, because a file is UTF-8 in every locale.
@@ -120,8 +111,8 @@ def explain(node: str, name: str, file: str | None, refresh: bool, output: str |
     from hypernode.fleet.spec import load
 
     link = Connection(output=output, **connection)
-    chosen = Selection(nodes=(node,))
-    catalogue = catalogue_for(chosen, link, file, refresh=refresh)
+    chosen = Selection(nodes=(node,), file=file)
+    catalogue = catalogue_for(chosen, link, refresh=refresh)
     setting = catalogue.find(name)
     fleet = load(fleet_path(link, file), catalogue, with_secrets=False)
     choose_in_fleet(chosen, fleet)

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from hnctl.command import Command, error_document
+from hnctl.command import Command
 from hnctl.completion import complete_node
 from hnctl.connection import Connection
-from hnctl.exits import Exit, exit_for_failures
+from hnctl.exits import Exit
 from hnctl.options import connection_options, output_option, refresh_option, selection_options
 from hnctl.printing import print_data
 from hnctl.selection import Selection, catalogue_for, own_node
@@ -25,40 +25,24 @@ def nodes() -> None:
 @connection_options
 @refresh_option
 @output_option
-def list_(
-    nodes: tuple[str, ...],
-    groups: tuple[str, ...],
-    all_nodes: bool,
-    exclude: tuple[str, ...],
-    where: str | None,
-    file: str | None,
-    refresh: bool,
-    output: str | None,
-    **connection: Any,
-) -> Exit:
+def list_(selection: Selection, refresh: bool, **connection: Any) -> Exit:
     """List nodes: those of the fleet file, or all with a token.
 
     Example: hnctl nodes list --where 'product ~ FALCON_S'
     """
-    from hnctl.printing import print_listing
-    from hnctl.reading import read_chosen, tell_failures
-    from hnctl.render.listing import Listing
+    from hnctl.reading import print_rows, read_chosen
     from hypernode.api.apps import make_node
 
-    link = Connection(output=output, **connection)
-    selection = Selection(nodes, groups, all_nodes or not (nodes or groups), exclude)
-    catalogue = catalogue_for(selection, link, file, refresh=refresh)
-    live, failures = read_chosen(link, selection, catalogue, file, where)
+    link = Connection(**connection)
+    selection = selection.or_all()
+    catalogue = catalogue_for(selection, link, refresh=refresh)
+    live, failures = read_chosen(link, selection, catalogue)
     rows = []
     for name, detail in live.items():
         node = make_node(detail, name)
         row = node.model_dump(mode="json")
         rows.append({**row, "node": name, "product": node.product.code if node.product else None})
-    more = {"failures": [error_document(error) for error in failures.values()]} if failures else {}
-    columns = ["node", "product", "type", "ip", "state", "provider"]
-    print_listing(Listing("nodes", columns, rows, more, "" if failures else "No nodes."), link.value("output"))
-    tell_failures(failures)
-    return exit_for_failures(failures.values(), some_succeeded=bool(rows))
+    return print_rows(link, "nodes", ["node", "product", "type", "ip", "state", "provider"], rows, failures)
 
 
 @nodes.command(cls=Command)

@@ -121,15 +121,16 @@ def _apply_file(link: Connection, path: Path, checksum: str | None, *, verbose: 
     from hypernode.fleet.rollout import check_fresh
     from hypernode.fleet.yamlfile import read_file
 
-    if options["nodes"] or options["groups"] or options["where"] or _given("file"):
+    chosen: Selection = options["selection"]
+    if chosen.nodes or chosen.groups or chosen.where or _given("file"):
         raise click.UsageError("A plan is applied as it is: of the selection only --exclude goes with it.")
-    catalogue = catalogue_for(Selection(), link, None, refresh=options["refresh"])
+    catalogue = catalogue_for(Selection(), link, refresh=options["refresh"])
     resolve = partial(fetch_from, path.parent)
     made = load(read_file(path), catalogue, path=str(path), api_url=link.api_url, resolve=resolve)
     if checksum is not None and checksum != made.checksum:
         raise PlanIsStale(f"{path} has the checksum {made.checksum}, not {checksum}; nothing was changed")
-    check_excluded(options["exclude"], made.compared)
-    made = made.without(options["exclude"])
+    check_excluded(chosen.exclude, made.compared)
+    made = made.without(chosen.exclude)
     link.address(made.nodes)
     with link.executor() as executor:
         check_fresh(made, link.reader(), catalogue, executor)
@@ -142,31 +143,19 @@ def _given(name: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def _compare(
-    link: Connection,
-    *,
-    nodes: tuple[str, ...],
-    groups: tuple[str, ...],
-    all_nodes: bool,
-    exclude: tuple[str, ...],
-    where: str | None,
-    file: str | None,
-    refresh: bool,
-    **_: Any,
-) -> tuple[Catalogue, Comparison]:
+def _compare(link: Connection, *, selection: Selection, refresh: bool, **_: Any) -> tuple[Catalogue, Comparison]:
     """Read the fleet file and the chosen nodes, and plan."""
     from hnctl.rollout import compare_nodes
     from hnctl.values import fetch_from
     from hypernode.fleet.compare import desired_of
     from hypernode.fleet.spec import load
 
-    path = fleet_path(link, file)
-    selection = Selection(nodes, groups, all_nodes or not (nodes or groups), exclude)
-    catalogue = catalogue_for(selection, link, file, refresh=refresh)
+    path = fleet_path(link, selection.file)
+    catalogue = catalogue_for(selection.or_all(), link, refresh=refresh)
     fleet = load(path, catalogue)
     chosen = choose_in_fleet(selection, fleet)
     desired: Desired = desired_of(fleet, chosen, partial(fetch_from, path.parent))
-    return catalogue, compare_nodes(link, catalogue, desired, where)
+    return catalogue, compare_nodes(link, catalogue, desired, selection.where)
 
 
 def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> None:

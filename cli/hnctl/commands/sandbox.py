@@ -13,7 +13,7 @@ import click
 
 from hnctl.command import Command
 from hnctl.exits import Exit
-from hnctl.options import SECONDS
+from hnctl.value_types import SECONDS
 from hypernode.errors import InputError, InvalidNode, MissingPart
 from hypernode.sandbox.faults import ANY, Fault, Rule, make_rules, parse_option, show_rules
 

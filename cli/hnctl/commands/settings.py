@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from hnctl.command import Command, error_document
+from hnctl.command import Command
 from hnctl.completion import complete_setting, complete_value
 from hnctl.connection import Connection
-from hnctl.exits import Exit, exit_for_failures
+from hnctl.exits import Exit
 from hnctl.options import (
     connection_options,
     node_option,
@@ -26,9 +26,6 @@ from hnctl.selection import Selection, catalogue_for, choose, fleet_path
 from hypernode.catalogue import Catalogue, Setting, SettingValue, as_text
 from hypernode.secrets import MASK, Secret
 
-if TYPE_CHECKING:
-    from hypernode.errors import HypernodeError
-
 
 @click.group()
 def settings() -> None:
@@ -40,26 +37,18 @@ def settings() -> None:
 @connection_options
 @refresh_option
 @output_option
-def list_(
-    nodes: tuple[str, ...],
-    groups: tuple[str, ...],
-    all_nodes: bool,
-    exclude: tuple[str, ...],
-    where: str | None,
-    file: str | None,
-    refresh: bool,
-    output: str | None,
-    **connection: Any,
-) -> Exit:
+def list_(selection: Selection, refresh: bool, **connection: Any) -> Exit:
     """List the settings of nodes with their values.
 
     Secrets are masked.
 
     Example: hnctl settings list -n kaasshop
     """
-    link = Connection(output=output, **connection)
-    selection = Selection(nodes, groups, all_nodes, exclude)
-    live, failures, catalogue = _read(link, selection, file, where, refresh=refresh)
+    from hnctl.reading import print_rows, read_chosen
+
+    link = Connection(**connection)
+    catalogue = catalogue_for(selection, link, refresh=refresh)
+    live, failures = read_chosen(link, selection, catalogue)
     rows = [
         {"node": node, **_row(catalogue[name], detail[name])}
         for node, detail in live.items()
@@ -67,7 +56,7 @@ def list_(
         if name in detail
     ]
     columns = ["setting", "value", "default"] if len(live) == 1 else ["node", "setting", "value", "default"]
-    return _emit(link, rows, columns, failures)
+    return print_rows(link, "settings", columns, rows, failures)
 
 
 @settings.command(cls=Command)
@@ -76,32 +65,20 @@ def list_(
 @connection_options
 @refresh_option
 @output_option
-def get(
-    name: str,
-    nodes: tuple[str, ...],
-    groups: tuple[str, ...],
-    all_nodes: bool,
-    exclude: tuple[str, ...],
-    where: str | None,
-    file: str | None,
-    refresh: bool,
-    output: str | None,
-    **connection: Any,
-) -> Exit:
+def get(name: str, selection: Selection, refresh: bool, **connection: Any) -> Exit:
     """Print the value of one setting.
 
     For a single node it is the value alone.
 
     Example: hnctl settings get php_version -n kaasshop
     """
-    link = Connection(output=output, **connection)
-    selection = Selection(nodes, groups, all_nodes, exclude)
+    link = Connection(**connection)
     catalogue = Catalogue.bundled()
     if refresh or name not in catalogue:
-        catalogue = catalogue_for(selection, link, file, refresh=refresh)
+        catalogue = catalogue_for(selection, link, refresh=refresh)
     setting = catalogue.find(name)
-    chosen = choose(selection, link, catalogue, file)
-    if len(chosen) == 1 and link.value("output") == "table" and not where:
+    chosen = choose(selection, link, catalogue)
+    if len(chosen) == 1 and link.value("output") == "table" and not selection.where:
         from hypernode.api.client import Client
 
         link.address(chosen)
@@ -109,9 +86,11 @@ def get(
         with Client(chosen[0], token=token, transport=link.transport, catalogue=catalogue) as node:
             print_data(_shown(node.settings.get(name)))
         return Exit.OK
-    live, failures, catalogue = _read(link, selection, file, where, catalogue=catalogue)
+    from hnctl.reading import print_rows, read_chosen
+
+    live, failures = read_chosen(link, selection, catalogue)
     rows = [{"node": node, **_row(setting, detail.get(name))} for node, detail in live.items()]
-    return _emit(link, rows, ["node", "value"], failures)
+    return print_rows(link, "settings", ["node", "value"], rows, failures)
 
 
 @settings.command("set", cls=Command)
@@ -123,20 +102,7 @@ def get(
 @connection_options
 @refresh_option
 @output_option
-def set_(
-    name: str,
-    value: str | None,
-    clear: bool,
-    nodes: tuple[str, ...],
-    groups: tuple[str, ...],
-    all_nodes: bool,
-    exclude: tuple[str, ...],
-    where: str | None,
-    file: str | None,
-    refresh: bool,
-    output: str | None,
-    **options: Any,
-) -> Exit:
+def set_(name: str, value: str | None, clear: bool, selection: Selection, refresh: bool, **options: Any) -> Exit:
     """Set one setting, wait until it is applied, and read it back.
 
     A node that has the value already is left alone. A secret's value is a reference (env:, file:, keyring:, cmd:) or
@@ -153,23 +119,21 @@ def set_(
     from hypernode.fleet.compare import Desired
     from hypernode.fleet.where import parse_where
 
-    link = Connection(output=output, **options)
-    selection = Selection(nodes, groups, all_nodes, exclude)
-    catalogue = catalogue_for(selection, link, file, refresh=refresh)
-    asked = parse_where(where, catalogue)[1] if where else ()
+    link = Connection(**options)
+    catalogue = catalogue_for(selection, link, refresh=refresh)
+    asked = parse_where(selection.where, catalogue)[1] if selection.where else ()
     wished, reference = _wished(catalogue.writable(name), value)
-    chosen = choose(selection, link, catalogue, file)
-    by_group = (
-        groups or "group" in asked or any(one.count is not None and one.place != "all" for one in options["confirm"])
-    )
+    chosen = choose(selection, link, catalogue)
+    confirmed_groups = [one.place for one in options["confirm"] if one.count is not None and one.place != "all"]
+    by_group = selection.groups or "group" in asked or confirmed_groups
     values: Mapping[str, SettingValue] = {name: wished}
     desired = Desired(
         dict.fromkeys(chosen, values),
         {wished: reference} if isinstance(wished, Secret) and reference else {},
         len(chosen),
-        _groups(link, catalogue, file) if by_group else {},
+        _groups(link, catalogue, selection.file) if by_group else {},
     )
-    return change_nodes(link, catalogue, desired, where=where, ask=len(chosen) > 1, **options)
+    return change_nodes(link, catalogue, desired, where=selection.where, ask=len(chosen) > 1, **options)
 
 
 @settings.command(cls=Command)
@@ -192,7 +156,7 @@ def describe(
     from hnctl.render.setting import card, describe_setting
 
     link = Connection(output=output, **connection)
-    catalogue = catalogue_for(Selection(nodes), link, None, refresh=refresh)
+    catalogue = catalogue_for(Selection(nodes), link, refresh=refresh)
     chosen = [catalogue.find(name) for name in names] or list(catalogue.values())
     form = link.value("output")
     if names and form == "table":
@@ -201,37 +165,6 @@ def describe(
     columns = ["setting", "type", "values", "default", "risk"] if form == "markdown" else ["setting", "type", "default"]
     columns = columns if form == "markdown" else [*columns, "description"]
     print_listing(Listing("settings", columns, [card(setting) for setting in chosen]), form)
-
-
-def _read(
-    link: Connection,
-    selection: Selection,
-    file: str | None,
-    where: str | None,
-    *,
-    refresh: bool = False,
-    catalogue: Catalogue | None = None,
-) -> tuple[dict[str, Mapping[str, Any]], dict[str, HypernodeError], Catalogue]:
-    """Read the chosen nodes; returns their answers, the errors of the others, and the catalogue."""
-    from hnctl.reading import read_chosen
-
-    catalogue = catalogue or catalogue_for(selection, link, file, refresh=refresh)
-    live, failures = read_chosen(link, selection, catalogue, file, where)
-    return live, failures, catalogue
-
-
-def _emit(
-    link: Connection, rows: list[dict[str, Any]], columns: list[str], failures: Mapping[str, HypernodeError]
-) -> Exit:
-    from hnctl.printing import print_listing
-    from hnctl.reading import tell_failures
-    from hnctl.render.listing import Listing
-
-    more = {"failures": [error_document(error) for error in failures.values()]} if failures else {}
-    empty = "" if failures else "No settings."
-    print_listing(Listing("settings", columns, rows, more, empty), link.value("output"))
-    tell_failures(failures)
-    return exit_for_failures(failures.values(), some_succeeded=bool(rows))
 
 
 def _row(setting: Setting, raw: object) -> dict[str, Any]:

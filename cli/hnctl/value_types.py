@@ -1,0 +1,82 @@
+"""What options, variables and the config take, with the words for what they do not take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hypernode.config import parse_seconds
+from hypernode.errors import InputError
+
+if TYPE_CHECKING:
+    from hypernode.fleet.plan import Confirmation
+    from hypernode.fleet.spec import Share
+
+_LONGEST = 7 * 24 * 3600.0  # the operating system's own timers end at 24 days
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it took no parameter
+    """A time such as 900, 1.5, 250ms, 90s, 15m or 2h; becomes seconds, `least` to a week."""
+
+    name = "time"
+
+    def __init__(self, least: float = 0.0) -> None:
+        self._least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds that `value` spells."""
+        try:
+            seconds = float(value) if isinstance(value, int | float) else parse_seconds(str(value))
+        except InputError as exc:
+            self.fail(exc.message, param, ctx)
+        if not self._least <= seconds <= _LONGEST:
+            least = f"{self._least * 1000:.0f}ms" if self._least else "0"
+            self.fail(f"{value!r} is not between {least} and 168h", param, ctx)
+        return seconds
+
+
+class ConfirmationType(click.ParamType):  # type: ignore[type-arg]  # see Seconds
+    """A yes to hazards: NODE:SETTING, GROUP:SETTING=COUNT or all:SETTING=COUNT."""
+
+    name = "confirmation"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Confirmation:
+        """Return the confirmation that `value` spells."""
+        from hypernode.fleet.plan import parse_confirmation
+
+        try:
+            return parse_confirmation(value)
+        except InputError as exc:
+            self.fail(f"{exc.message}. {exc.hint}", param, ctx)
+
+
+class ShareType(click.ParamType):  # type: ignore[type-arg]  # see Seconds
+    """A number of nodes from 1, or a percentage of them."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Share:
+        """Return the share that `value` spells."""
+        from hypernode.fleet.spec import parse_share
+
+        try:
+            return parse_share(value, least=1)
+        except ValueError as exc:
+            self.fail(f"{value!r}: it {exc}", param, ctx)
+
+
+SECONDS = Seconds()
+TICK = Seconds(least=0.001)
+PARALLEL = click.IntRange(1, 256)
+RPS = click.FloatRange(0.01, 100_000)
+FORMAT = click.Choice(("table", "json", "jsonl", "yaml", "markdown"))
+OF_CONFIG: dict[str, click.ParamType[Any]] = {
+    "output": FORMAT,
+    "parallel": PARALLEL,
+    "poll_interval": TICK,
+    "rps": RPS,
+    "timeout": TICK,
+    "wait": SECONDS,
+}
+"""What the keys of the config take, which are options too; the other keys take any text."""
