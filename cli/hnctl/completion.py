@@ -29,14 +29,16 @@ def complete_value(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 
 def complete_node(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Offer the nodes of the fleet file and of HYPERNODE_API_TOKENS."""
-    from hypernode.credentials import tokens_in_environment
+    """Offer the nodes of the fleet file, and those that have a token."""
+    from hnctl.connection import Connection
+    from hypernode.credentials import known_tokens
     from hypernode.fleet.spec import node_names
     from hypernode.fleet.yamlfile import read_file
 
     names: set[str] = set()
     with suppress(HypernodeError):
-        names.update(tokens_in_environment())
+        api_url = Connection(api_url=ctx.params.get("api_url")).api_url
+        names.update(token.node for token in known_tokens(api_url))
     with suppress(HypernodeError):
         # Whatever else is wrong with the file, such as a variable that only the pipeline sets.
         path = _path(ctx)

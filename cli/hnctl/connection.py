@@ -13,7 +13,7 @@ import click
 from hnctl import value_types
 from hypernode.catalogue import Catalogue
 from hypernode.config import Config, load_config
-from hypernode.credentials import find_token
+from hypernode.credentials import Token, find_token
 from hypernode.errors import CredentialsError, InputError
 from hypernode.secrets import Secret
 
@@ -35,7 +35,7 @@ class Connection:
         self.api_url = str(self.value("api_url")).rstrip("/")
         self.parallel = int(self.value("parallel"))
         self._transport: Transport | None = None
-        self._tokens: dict[str, Secret | CredentialsError] = {}
+        self._tokens: dict[str, Token | CredentialsError] = {}
         self._lock = threading.Lock()
         self._only_node: str | None = None
 
@@ -83,13 +83,19 @@ class Connection:
         Raises:
             CredentialsError: There is none.
         """
+        return self.find_token(node).secret
+
+    def find_token(self, node: str) -> Token:
+        """Return the token of `node` with the place it was found in, looked up once.
+
+        Raises:
+            CredentialsError: There is none.
+        """
         with self._lock:
             found = self._tokens.get(node)
         if found is None:
             try:
-                found = find_token(
-                    node, api_url=self.api_url, config=self.config, only_node=node == self._only_node
-                ).secret
+                found = find_token(node, api_url=self.api_url, config=self.config, only_node=node == self._only_node)
             except CredentialsError as exc:
                 found = exc
             with self._lock:
@@ -108,7 +114,8 @@ class Connection:
         """Return the way to read and write nodes."""
         from hypernode.fleet.stores import ApiStore
 
-        return ApiStore(self.transport, self.token, catalogue)
+        interval = float(self.value("poll_interval"))
+        return ApiStore(self.transport, self.token, catalogue, interval=interval)
 
     def catalogue(self) -> Catalogue:
         """Return the settings of this version, with the API's own list laid over them if it was fetched today."""

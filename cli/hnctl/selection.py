@@ -46,7 +46,7 @@ def catalogue_for(selection: Selection, connection: Connection, *, refresh: bool
     """
     if not refresh:
         return connection.catalogue()
-    from hypernode.credentials import tokens_in_environment
+    from hypernode.credentials import known_tokens
     from hypernode.fleet.spec import node_names
     from hypernode.fleet.yamlfile import read_file
 
@@ -56,7 +56,7 @@ def catalogue_for(selection: Selection, connection: Connection, *, refresh: bool
         names = node_names(read_file(path), path=str(path))
     if not names:
         own = _find_own()
-        names = [own] if own else [check_node(name) for name in tokens_in_environment()]
+        names = [own] if own else [check_node(token.node) for token in known_tokens(connection.api_url)]
     return connection.fresh_catalogue(names)
 
 
@@ -109,9 +109,10 @@ def choose(
         in_file = choose_in_fleet(Selection(known, selection.groups, selection.all_nodes), fleet)
         return _without([*in_file, *named], selection.exclude, known=[*fleet.nodes, *named])
     if selection.all_nodes:
-        from hypernode.credentials import tokens_in_environment
+        from hypernode.credentials import known_tokens
 
-        nodes = [*map(check_node, sorted(tokens_in_environment())), *named]
+        with_token = dict.fromkeys(token.node for token in known_tokens(connection.api_url))
+        nodes = [*map(check_node, with_token), *named]
         if not nodes and (own := _find_own()):
             nodes = [own]
         if not nodes:

@@ -8,18 +8,28 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from hypernode.config import Config, check_api_url
-from hypernode.errors import CredentialsError, NoToken, SecretUnavailable
+from hypernode.errors import CredentialsError, NoKeyring, NoToken, SecretUnavailable
+from hypernode.kept_tokens import keep_plain, names_in_keyring, note_in_keyring, plain_file, plain_tokens
 from hypernode.names import parent_of
 from hypernode.places import on_node
 from hypernode.secrets import Secret, run_command
 
+T = TypeVar("T")
+
 KEYRING_TIMEOUT = 5.0
+_unanswered: list[threading.Thread] = []
+"""Those that still wait for the keyring."""
+_WAYS_OUT = (
+    "Set HYPERNODE_API_TOKENS in the environment; or a token_command in the config; or keep it in a plain file that "
+    "only you can read: hnctl auth login NODE --insecure-storage"
+)
 TOKEN_FILE = "/etc/hypernode/hypernode_api_token"  # noqa: S105  # a path (CONTRACT.md 4.4)
 APP_FILE = "/etc/hypernode/app.json"
 
@@ -52,15 +62,15 @@ def find_token(node: str, *, api_url: str, config: Config, only_node: bool) -> T
         or _from_token(names, only_node=only_node)
         or _from_command(node, config)
         or _from_keyring(names, api_url)
+        or _from_plain_file(names, api_url)
         or _from_own_file(names)
     )
     if token is None:
         raise NoToken(
             f"there is no API token for {node}",
             hint='Give one: HYPERNODE_API_TOKEN (one node) or HYPERNODE_API_TOKENS=\'{"NODE": "TOKEN"}\'; '
-            f"token_command in {config.path}; or keep it in the keyring: "
-            f"keyring set {keyring_service(api_url)!r} {names[-1]}. "
-            f"On the node itself it is in {TOKEN_FILE}",
+            f"token_command in {config.path}; or keep it: hnctl auth login {names[-1]} (in the keyring; without one "
+            f"--insecure-storage). On the node itself it is in {TOKEN_FILE}",
             node=node,
         )
     return _checked(token, node)
@@ -74,6 +84,46 @@ def tokens_in_environment() -> Mapping[str, Secret]:
     """
     text = os.environ.get("HYPERNODE_API_TOKENS")
     return _read_tokens(text) if text else {}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownToken:
+    """That a source has a token for a node; the token itself is not read into it."""
+
+    node: str
+    source: str
+    insecure: bool
+    """Whether it lies in a plain file of ours."""
+    used: bool
+    """Whether no source before it has one for the node."""
+
+
+def known_tokens(api_url: str) -> list[KnownToken]:
+    """Return which nodes have a token in which source, by node, the first source in its order first.
+
+    A token_command is not among the sources: nobody knows for which nodes it has one. A keyring is not asked: what
+    hnctl put into it stands beside it.
+
+    Raises:
+        CredentialsError: A source cannot be read.
+        InputError: The address cannot be one of an API.
+    """
+    host = _host(api_url)
+    sources: list[tuple[str, Iterable[str]]] = [("HYPERNODE_API_TOKENS", tokens_in_environment())]
+    owner = os.environ.get("HYPERNODE_APP_NAME")
+    if owner and os.environ.get("HYPERNODE_API_TOKEN", "").strip():
+        sources.append(("HYPERNODE_API_TOKEN", [owner]))
+    plain = str(plain_file(host))
+    sources += [("keyring", names_in_keyring(host)), (plain, plain_tokens(host))]
+    own = own_name()
+    if own is not None and os.path.exists(on_node(TOKEN_FILE)):
+        sources.append((TOKEN_FILE, [own]))
+    seen: set[str] = set()
+    known = []
+    for source, nodes in sources:
+        known += [KnownToken(node, source, source == plain, node not in seen) for node in nodes]
+        seen.update(nodes)
+    return sorted(known, key=lambda token: token.node)
 
 
 @lru_cache(maxsize=1)  # asked for every node of a fleet, and thousands of tokens take a while to decode
@@ -96,7 +146,11 @@ def keyring_service(api_url: str) -> str:
     Raises:
         InputError: The address cannot be one of an API.
     """
-    return f"hnctl {urlsplit(check_api_url(api_url)).netloc}"
+    return f"hnctl {_host(api_url)}"
+
+
+def _host(api_url: str) -> str:
+    return urlsplit(check_api_url(api_url)).netloc
 
 
 def read_keyring(service: str, user: str) -> Secret | None:
@@ -106,37 +160,105 @@ def read_keyring(service: str, user: str) -> Secret | None:
         CredentialsError: The keyring is locked, fails, or does not answer within 5 seconds.
     """
     import keyring
+
+    try:
+        text = _ask_keyring(lambda: keyring.get_password(service, user), "read")
+    except NoKeyring:
+        return None
+    return None if text is None else Secret(text.strip())
+
+
+def keep_token(node: str, token: Secret, api_url: str, *, insecurely: bool = False) -> str:
+    """Keep the token of `node` for later runs, and return where: ``keyring``, or the path of the plain file.
+
+    Args:
+        node: A checked name.
+        token: Tried before, it is to be hoped.
+        api_url: The API it is for.
+        insecurely: Whether to write it into a file that this user's programs can read, in place of the keyring.
+
+    Raises:
+        NoKeyring: The hint names the ways out; nothing falls back to a file by itself.
+        CredentialsError: It cannot be kept.
+    """
+    host = _host(api_url)
+    if insecurely:
+        keep_plain(host, node, token)
+        return str(plain_file(host))
+    import keyring
+
+    service = keyring_service(api_url)
+    _ask_keyring(lambda: keyring.set_password(service, node, token.reveal()), "written")
+    if read_keyring(service, node) != token:  # the null backend takes everything and keeps nothing
+        raise NoKeyring("the keyring of this machine keeps nothing", hint=_WAYS_OUT, node=node)
+    note_in_keyring(host, node, kept=True)
+    return "keyring"
+
+
+def forget_token(node: str, api_url: str) -> tuple[str, ...]:
+    """Take the token of `node` out of the keyring and the plain file, and return where there was one.
+
+    Raises:
+        CredentialsError: The keyring or the file cannot be changed.
+    """
+    import keyring
+
+    host, service = _host(api_url), keyring_service(api_url)
+    places = []
+    if node in plain_tokens(host):
+        keep_plain(host, node, None)
+        places.append(str(plain_file(host)))
+    noted = node in names_in_keyring(host)
+    try:
+        held = read_keyring(service, node) is not None
+    except CredentialsError:
+        if noted or not places:
+            raise
+        return tuple(places)  # whoever has a plain file has it because of such a keyring
+    if held:
+        _ask_keyring(lambda: keyring.delete_password(service, node), "written")
+        places.insert(0, "keyring")
+    if noted:
+        note_in_keyring(host, node, kept=False)
+    return tuple(places)
+
+
+def _ask_keyring(act: Callable[[], T], done: str) -> T:
+    """Return what `act` returns, asked on a thread that we may leave: a locked one can wait for an unseen window.
+
+    Raises:
+        NoKeyring: There is none.
+        CredentialsError: It fails, or takes more than 5 seconds; the backend's own words are not shown.
+    """
     import keyring.errors
 
-    found: list[str | BaseException | None] = []
+    answers: list[T] = []
+    failures: list[BaseException] = []
 
     def ask() -> None:
         try:
-            found.append(keyring.get_password(service, user))
-        except Exception as exc:  # noqa: BLE001  # backends raise what they like; judged below
-            found.append(exc)
+            answers.append(act())
+        except BaseException as exc:  # noqa: BLE001  # backends raise what they like; judged below
+            failures.append(exc)
 
-    # A locked Secret Service can wait for a window that nobody sees, so it is asked on a thread that we may leave.
-    thread = threading.Thread(target=ask, daemon=True, name="keyring")
-    thread.start()
-    thread.join(KEYRING_TIMEOUT)
-    if not found:
+    if not any(thread.is_alive() for thread in _unanswered):  # 5 seconds for a run, not for each of its nodes
+        thread = threading.Thread(target=ask, daemon=True, name="keyring")
+        thread.start()
+        thread.join(KEYRING_TIMEOUT)
+        if thread.is_alive():
+            _unanswered.append(thread)
+    if answers:
+        return answers[0]
+    if not failures:
         raise CredentialsError(
             f"the keyring did not answer within {KEYRING_TIMEOUT:.0f} seconds",
             hint="Unlock it, or set HYPERNODE_API_TOKENS",
         )
-    match found[0]:
-        case None:
-            return None
-        case str(text):
-            return Secret(text.strip())
-        case keyring.errors.NoKeyringError():
-            return None
-        case failure:
-            raise CredentialsError(
-                f"the keyring cannot be read: {type(failure).__name__}",
-                hint="Unlock it, or set HYPERNODE_API_TOKENS",
-            )
+    if isinstance(failures[0], keyring.errors.NoKeyringError):
+        raise NoKeyring("this machine has no keyring", hint=_WAYS_OUT)
+    raise CredentialsError(
+        f"the keyring cannot be {done}: {type(failures[0]).__name__}", hint="Unlock it, or set HYPERNODE_API_TOKENS"
+    )
 
 
 def own_name() -> str | None:
@@ -166,7 +288,7 @@ def _from_command(node: str, config: Config) -> Token | None:
     if argv is None:
         return None
     try:
-        text = run_command(list(argv), "token_command", env={**os.environ, "HNCTL_NODE": node})
+        text = run_command(list(argv), "token_command", env={**os.environ, "HNCTL_NODE": parent_of(node) or node})
     except SecretUnavailable as exc:
         raise CredentialsError(str(exc), hint=f"It is set in {config.path}", node=node) from None
     return Token(Secret(text.strip()), "token_command") if text.strip() else None
@@ -178,6 +300,12 @@ def _from_keyring(names: list[str], api_url: str) -> Token | None:
         if secret := read_keyring(service, name):
             return Token(secret, "keyring")
     return None
+
+
+def _from_plain_file(names: list[str], api_url: str) -> Token | None:
+    host = _host(api_url)
+    tokens = plain_tokens(host)
+    return next((Token(tokens[name], str(plain_file(host))) for name in names if name in tokens), None)
 
 
 def _from_own_file(names: list[str]) -> Token | None:

@@ -8,6 +8,7 @@
     |   `-- MissingPart         an optional part of hnctl is not installed
     |-- CredentialsError        no token, or a token that the API refuses
     |   |-- NoToken
+    |   |-- NoKeyring
     |   `-- TokenRefused
     |-- ApiError                the API answered, and the answer is not what was asked for
     |   |-- Rejected            400: refused values, by field
@@ -36,7 +37,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 
 class HypernodeError(Exception):
@@ -62,9 +63,20 @@ class HypernodeError(Exception):
             return self.message
         return f"{self.node}: {self.message}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As it is made by keywords, Python by itself could not make it again, as when a worker process hands it back.
+        return _made_again, (type(self), self.args, self.__dict__)
+
     def _names_node(self, node: str) -> bool:
         """Tell whether the message has `node` as a word of its own: shop1 is not named by shop12 or shop1-eph7."""
         return re.search(rf"(?<![\w-]){re.escape(node)}(?![\w-])", self.message) is not None
+
+
+def _made_again(kind: type[HypernodeError], args: tuple[Any, ...], state: dict[str, Any]) -> HypernodeError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class InputError(HypernodeError):
@@ -146,6 +158,12 @@ class NoToken(CredentialsError):
     """No source has a token for the node."""
 
     code = "no_token"
+
+
+class NoKeyring(CredentialsError):
+    """This machine has no keyring that keeps anything."""
+
+    code = "no_keyring"
 
 
 class TokenRefused(CredentialsError):

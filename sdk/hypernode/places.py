@@ -11,9 +11,14 @@ def config_file() -> Path:
     named = os.environ.get("HNCTL_CONFIG")
     if named:
         return Path(named)
+    return config_folder() / "config.toml"
+
+
+def config_folder() -> Path:
+    """Return the folder of what a person configures, and of what hnctl keeps about tokens."""
     import platformdirs
 
-    return platformdirs.user_config_path("hnctl") / "config.toml"
+    return platformdirs.user_config_path("hnctl")
 
 
 def cache_folder() -> Path:

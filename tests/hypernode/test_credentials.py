@@ -129,15 +129,14 @@ def test_without_any_source_the_error_names_all_ways_out(tmp_path: Path):
     assert str(error) == "there is no API token for kaasshop"
     assert error.hint == (
         'Give one: HYPERNODE_API_TOKEN (one node) or HYPERNODE_API_TOKENS=\'{"NODE": "TOKEN"}\'; '
-        f"token_command in {tmp_path}/config.toml; or keep it in the keyring: "
-        "keyring set 'hnctl api.hypernode.com' kaasshop. "
-        "On the node itself it is in /etc/hypernode/hypernode_api_token"
+        f"token_command in {tmp_path}/config.toml; or keep it: hnctl auth login kaasshop (in the keyring; without one "
+        "--insecure-storage). On the node itself it is in /etc/hypernode/hypernode_api_token"
     )
 
 
 def test_the_hint_for_a_brancher_names_its_parent(tmp_path: Path):
     hint = failure("kaasshop-eph7h2k9q", config(tmp_path)).hint or ""
-    assert "keyring set 'hnctl api.hypernode.com' kaasshop. " in hint
+    assert "hnctl auth login kaasshop (" in hint
 
 
 @pytest.mark.parametrize(
@@ -257,9 +256,10 @@ def test_a_given_secret_is_taken_as_it_is():
         explicit(Secret(f"{CANARY}\n"), "kaasshop")
 
 
-def test_the_command_is_told_the_node_and_its_arguments_and_what_it_prints_is_trimmed(tmp_path: Path):
+@pytest.mark.parametrize("node", ["kaasshop", "kaasshop-eph1"])
+def test_the_command_is_told_the_node_or_a_branchers_parent_and_its_arguments(tmp_path: Path, node: str):
     told = printing(tmp_path, "import os, sys; print(os.environ['HNCTL_NODE'] + ''.join(sys.argv[1:]) + '\\n')")
-    assert found("kaasshop-eph1", told) == ("kaasshop-eph1--raw", "token_command")
+    assert found(node, told) == ("kaasshop--raw", "token_command")
 
 
 def test_a_command_that_prints_nothing_leaves_it_to_the_next_source(tmp_path: Path, backend: FakeKeyring):

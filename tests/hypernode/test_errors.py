@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,7 @@ CODES = {
     "SecretUnavailable": "secret_unavailable",
     "MissingPart": "missing_part",
     "CredentialsError": "credentials",
+    "NoKeyring": "no_keyring",
     "NoToken": "no_token",
     "TokenRefused": "token_refused",
     "ApiError": "api_error",
@@ -169,3 +171,22 @@ def test_errors_of_the_wire_carry_what_a_caller_decides_by():
 def test_one_except_clause_catches_every_failing_answer(kind: type[ApiError]):
     with pytest.raises(ApiError, match="no"):
         raise kind("no", status=418)
+
+
+def one_of(kind: type[BaseException]) -> BaseException:
+    """Make an error of any of our kinds."""
+    match kind.__name__:
+        case "FileError":
+            return kind("fleet.yaml", [hypernode.errors.Problem(1, 2, "wrong", "mend it")])
+        case "UnsafePlan":
+            return kind([("too much", "--force allows it")])
+    more = {"status": 400, "fields": {"php_version": ["no"]}} if issubclass(kind, hypernode.errors.ApiError) else {}
+    return kind("it failed", hint="mend it", node="kaasshop", **more)
+
+
+@pytest.mark.parametrize("kind", error_classes().values())
+def test_an_error_survives_the_way_out_of_a_worker_process(kind: type[BaseException]):
+    error = one_of(kind)
+    back = pickle.loads(pickle.dumps(error))
+    assert type(back) is kind
+    assert (str(back), back.args, vars(back)) == (str(error), error.args, vars(error))
