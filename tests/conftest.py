@@ -31,11 +31,18 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
 @pytest.fixture(autouse=True)
 def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a connection to anything but this machine raise, so that no test can reach the world by accident."""
-    connect = socket.socket.connect
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
 
     def guarded(self: socket.socket, address: Any) -> None:
         if self.family in (socket.AF_INET, socket.AF_INET6) and not str(address[0]).startswith(("127.", "::1")):
             raise RuntimeError(f"a test tried to reach {address[0]}")
         connect(self, address)
 
+    def looked_up(host: Any, *others: Any, **more: Any) -> Any:
+        # .invalid is the name that nobody can have, for tests of a name without an address.
+        if not str(host).startswith(("127.", "::1", "localhost")) and not str(host).endswith(".invalid"):
+            raise RuntimeError(f"a test asked for the address of {host}")
+        return look_up(host, *others, **more)
+
     monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)

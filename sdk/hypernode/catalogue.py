@@ -69,7 +69,7 @@ class Risk:
     costs: str | None = None
     """What it takes: memory, disk or speed."""
     needs: tuple[str, ...] = ()
-    """``setting:NAME=VALUE``, ``plan:...``, ``value:...``, ``allowlist:TYPE``, ``account:...``, ``feature:...``."""
+    """``setting:NAME=VALUE``, ``product:...``, ``value:...``, ``allowlist:TYPE``, ``account:...``, ``feature:...``."""
     note: str | None = None
 
     def hazards(self, value: SettingValue) -> tuple[str, ...]:

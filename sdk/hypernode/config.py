@@ -70,6 +70,18 @@ class Config:
         except InputError as exc:
             raise InputError(f"{key} from {source}: {exc.message}") from None
 
+    def number(self, key: str) -> float | None:
+        """Return the value of `key`, which is a number; None when it is not set.
+
+        Raises:
+            InputError: A variable holds none.
+        """
+        value, source = self.find(key)
+        try:
+            return None if value is None else float(value)
+        except ValueError:
+            raise InputError(f"{key} from {source}: {value!r} is no number") from None
+
 
 def parse_seconds(text: str) -> float:
     """Return the seconds that `text` spells: 900, 1.5, 250ms, 90s, 15m or 2h.

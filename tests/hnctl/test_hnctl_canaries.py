@@ -104,8 +104,9 @@ def test_what_hnctl_leaves_in_the_home_holds_no_secret(hnctl: Hnctl, guarded: Sa
     assert all(tells(file.read_text(), guarded) == [] for file in left)
 
 
-def test_the_sdk_shows_no_secret_in_any_repr_or_error(guarded: Sandbox):
+def test_the_sdk_shows_no_secret_in_any_repr_or_error(guarded: Sandbox, monkeypatch: pytest.MonkeyPatch):
     token = guarded.tokens["kaasshop"]
+    monkeypatch.setenv("HNCTL_POLL_INTERVAL", "10ms")
     with hypernode.Client("kaasshop", token=token, api_url=guarded.url) as node:
         value = node.settings.get("new_relic_secret")
         assert isinstance(value, hypernode.Secret)
@@ -115,6 +116,13 @@ def test_the_sdk_shows_no_secret_in_any_repr_or_error(guarded: Sandbox):
         with pytest.raises(hypernode.Rejected) as caught:
             node.settings.set(new_relic_secret=hypernode.Secret(NEW))
         shown += [str(caught.value), repr(caught.value), repr(vars(caught.value))]
+        guarded.set_faults({"reset": ["kaasshop"]})
+        with pytest.raises(hypernode.HypernodeError) as caught_again:
+            node.settings.set(new_relic_secret=hypernode.Secret(NEW))
+        error: BaseException | None = caught_again.value
+        while error is not None:  # as whoever reports a crash would
+            shown += [repr(error), *(repr(vars(value)) for value in vars(error).values() if hasattr(value, "__dict__"))]
+            error = error.__cause__
         assert all(tells(text, guarded) == [] for text in shown)
 
 

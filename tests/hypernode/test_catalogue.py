@@ -313,14 +313,14 @@ def test_what_swallows_mail_or_cuts_ftp_says_so():
     assert "FTP" in (CATALOGUE["firewall_block_ftp_enabled"].risk.note or "")
 
 
-def test_the_services_that_depend_on_the_plan_say_so():
+def test_the_services_that_depend_on_the_product_say_so():
     for name in ("elasticsearch_enabled", "rabbitmq_enabled", "varnish_enabled"):
-        assert any(need.startswith("plan:") for need in CATALOGUE[name].risk.needs), name
+        assert any(need.startswith("product:") for need in CATALOGUE[name].risk.needs), name
     assert CATALOGUE["phpmyadmin_enabled"].risk.needs == ("allowlist:phpmyadmin",)
     for setting in CATALOGUE.values():
         for need in setting.risk.needs:
             kind, _, target = need.partition(":")
-            assert kind in ("setting", "plan", "value", "allowlist", "account", "feature", "node"), setting.name
+            assert kind in ("setting", "product", "value", "allowlist", "account", "feature", "node"), setting.name
             if kind == "setting":
                 assert target.partition("=")[0] in CATALOGUE, setting.name
 

@@ -1,7 +1,7 @@
 """Imports run one way (DESIGN 1), and each file that does no I/O imports nothing that could.
 
-cli -> fleet -> (api, node) -> (catalogue, credentials) -> secrets -> (names, places, config, version) -> errors;
-oom and sandbox stand beside.
+cli -> fleet -> (api, node) -> (catalogue, credentials) -> secrets -> (names, places, private_files, config, version)
+-> errors; oom and sandbox stand beside.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SDK = ROOT / "sdk" / "hypernode"
 
-BOTTOM = {"errors", "names", "places", "config", "version"}
+BOTTOM = {"errors", "names", "places", "config", "private_files", "version"}
 MAY_IMPORT = {
     "errors": set[str](),
     "version": set[str](),
     "names": BOTTOM,
     "places": BOTTOM,
+    "private_files": BOTTOM,
     "config": BOTTOM,
     "secrets": BOTTOM,
     "catalogue": BOTTOM | {"secrets"},
-    "credentials": BOTTOM | {"secrets"},
+    "credentials": BOTTOM | {"secrets", "kept_tokens"},
+    "kept_tokens": BOTTOM | {"secrets"},
     "api": BOTTOM | {"secrets", "catalogue", "credentials"},
     "node": BOTTOM | {"secrets", "catalogue", "credentials"},
     "fleet": BOTTOM | {"secrets", "catalogue", "credentials", "api", "node"},

@@ -9,35 +9,55 @@ import hypernode
 from hypernode import (
     ApiError,
     ApiUseSwitchedOff,
+    BadAnswer,
     Catalogue,
     Client,
     ConnectionFailed,
     CredentialsError,
     FileError,
     Flow,
+    FlowError,
     FlowFailed,
     FlowTimedOut,
     Forbidden,
     HypernodeError,
     InputError,
+    InvalidNode,
     InvalidValue,
+    MissingPart,
     Node,
+    NodeIsBusy,
+    NoKeyring,
+    NotAgreed,
     NotApplied,
     NotFound,
     NoToken,
     OutcomeUnknown,
     PlanIsStale,
+    Problem,
+    ReadOnlySetting,
     Rejected,
     SafetyError,
     Secret,
+    SecretUnavailable,
     Setting,
     TokenRefused,
+    Transport,
     TryLater,
     UnknownSetting,
     UnsafePlan,
     Update,
     __version__,
 )
+
+
+def read_many_nodes(names: Sequence[str]) -> None:
+    """Share one transport, and with it connections and pace."""
+    with Transport(rps=5, pool_size=16) as transport:
+        for name in names:
+            client = Client(name, transport=transport)
+            for node in client.iter_nodes():
+                assert_type(node, Node)
 
 
 def read_a_node() -> None:
@@ -100,13 +120,14 @@ def handle_every_error(client: Client) -> str | None:
     """Catch each error, the narrow ones first."""
     try:
         client.settings.set(php_version="8.4").wait()
-    except (InvalidValue, UnknownSetting) as exc:
+    except (InvalidNode, InvalidValue, ReadOnlySetting, UnknownSetting, SecretUnavailable, MissingPart) as exc:
         return exc.hint
     except FileError as exc:
+        assert_type(exc.problems, tuple[Problem, ...])
         return "\n".join(f"{problem.line}:{problem.column} {problem.message}" for problem in exc.problems)
     except InputError as exc:
         return exc.message
-    except (NoToken, TokenRefused) as exc:
+    except (NoKeyring, NoToken, TokenRefused) as exc:
         return exc.node
     except CredentialsError as exc:
         return exc.code
@@ -116,7 +137,7 @@ def handle_every_error(client: Client) -> str | None:
         return f"{exc.retry_after or 60:.0f}"
     except Rejected as exc:
         return "; ".join(text for texts in exc.fields.values() for text in texts)
-    except (Forbidden, NotFound) as exc:
+    except (Forbidden, NotFound, BadAnswer) as exc:
         return str(exc.status)
     except ApiError as exc:
         return str(exc.status)
@@ -124,12 +145,16 @@ def handle_every_error(client: Client) -> str | None:
         return "perhaps applied" if exc.maybe_applied and not exc.permanent else None
     except (FlowFailed, FlowTimedOut) as exc:
         return exc.flow or exc.state
+    except FlowError as exc:
+        return exc.state
     except (NotApplied, OutcomeUnknown) as exc:
         return exc.message
     except UnsafePlan as exc:
         return "; ".join(allow for _, allow in exc.reasons)
     except PlanIsStale as exc:
         return exc.node
+    except (NodeIsBusy, NotAgreed) as exc:
+        return exc.hint
     except SafetyError as exc:
         return exc.code
     except HypernodeError as exc:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypernode.errors import (
@@ -44,7 +44,7 @@ class Answer:
     """
 
     status: int
-    data: Any
+    data: Any = field(repr=False)  # a node's holds secrets in clear
     location: str | None = None
 
 

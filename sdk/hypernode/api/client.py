@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from hypernode.api.apps import make_node
+from hypernode.api.apps import iter_nodes, make_node
 from hypernode.api.flows import Flows
 from hypernode.api.settings import Settings
 from hypernode.api.transport import Transport
@@ -55,12 +55,12 @@ class Client:
     ) -> None:
         self.node = check_node(node)
         self._owns_transport = transport is None
-        if transport is None or token is None:
-            config = load_config()
+        config = load_config()
         if transport is None:
             transport = Transport(
                 api_url or str(config.find("api_url")[0]),
                 timeout=config.seconds("timeout"),
+                rps=config.number("rps"),
                 ca_file=config.find("ca_file")[0],
                 sleep=sleep,
                 clock=clock,
@@ -71,8 +71,15 @@ class Client:
         else:
             found = explicit(token, node)
         self._transport = transport
+        self._token = found.secret
         self.settings = Settings(
-            transport, node, found.secret, catalogue or Catalogue.bundled(), sleep=sleep, clock=clock
+            transport,
+            node,
+            found.secret,
+            catalogue or Catalogue.bundled(),
+            interval=config.seconds("poll_interval"),
+            sleep=sleep,
+            clock=clock,
         )
         self.flows = Flows(transport, node, found.secret)
 
@@ -91,6 +98,10 @@ class Client:
         """Close the connections, unless the transport is shared."""
         if self._owns_transport:
             self._transport.close()
+
+    def iter_nodes(self) -> Iterator[Node]:
+        """Yield the nodes that the token may see, page by page: this one, and its Branchers (CONTRACT.md 2.1)."""
+        return iter_nodes(self._transport, self._token)
 
     def get_node(self) -> Node:
         """Return what the API says of the node besides its settings."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +12,7 @@ from urllib.parse import urlsplit
 
 from hypernode.config import check_api_url
 from hypernode.places import cache_folder
+from hypernode.private_files import replace_file
 from hypernode.secrets import Secret
 
 if TYPE_CHECKING:
@@ -45,11 +44,7 @@ def fetch(transport: Transport, token: Secret) -> Mapping[str, Any]:
     live = get_descriptions(transport, token)
     path = _path(transport.api_url)
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(live, file)
-        os.replace(name, path)
+        replace_file(path, json.dumps(live))
     return live
 
 

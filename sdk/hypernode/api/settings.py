@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from hypernode.api.apps import get_detail
-from hypernode.api.flows import FIRST_INTERVAL, Flows, posted_since, wait
+from hypernode.api.flows import FIRST_INTERVAL, LONGEST_INTERVAL, Flows, posted_since, wait
 from hypernode.api.transport import Transport
 from hypernode.catalogue import Catalogue, SettingValue, as_text
 from hypernode.errors import (
@@ -39,11 +39,17 @@ logger = logging.getLogger(__name__)
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MOST_SENDS = 5
+_GRACE = 15
+"""A write without an answer is looked for during so many intervals, half a minute by default, before it is repeated."""
 _CLOCK_DOUBT = timedelta(seconds=2)  # the Date header and created_at both count whole seconds
 
 
 class Settings:
-    """The settings of one node."""
+    """The settings of one node.
+
+    `interval` is how soon the platform may be expected to show a change, in seconds: the pace of looking for one whose
+    answer was lost.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class Settings:
         token: Secret,
         catalogue: Catalogue,
         *,
+        interval: float = FIRST_INTERVAL,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -60,6 +67,7 @@ class Settings:
         self._token = token
         self._catalogue = catalogue
         self._flows = Flows(transport, node, token)
+        self._interval = interval
         self._sleep = sleep
         self._clock = clock
 
@@ -100,10 +108,14 @@ class Settings:
             raise InvalidValue("there is no setting to change")
         return self._post(wished)
 
-    def _wish(self, name: str, value: SettingValue) -> SettingValue:
+    def _wish(self, name: str, value: object) -> SettingValue:
         setting = self._catalogue.writable(name)
         if value is None:
             return None
+        if not isinstance(value, str | bool | int | Secret):
+            # A float is how Python reads 8.10, and that is 8.1.
+            hint = "Write versions as text, in quotes" if isinstance(value, float) else setting.takes()
+            raise InvalidValue(f"{name} cannot be a {type(value).__name__}", hint=hint)
         if isinstance(value, Secret):
             if not setting.secret:
                 raise InvalidValue(f"{name} is not secret: give its value as it is")
@@ -113,25 +125,25 @@ class Settings:
     def _post(self, wished: dict[str, SettingValue]) -> Update:
         body = {name: v.reveal() if isinstance(v, Secret) else v for name, v in wished.items()}
         secrets = [value for value in wished.values() if isinstance(value, Secret)]
-        failure: ConnectionFailed | ApiError | None = None
+        lost: ConnectionFailed | ApiError | None = None
+        """The first send that may have arrived; whatever a later one says, its outcome is open."""
         for attempt in range(_MOST_SENDS):
             sent_at = datetime.now(UTC)
             try:
                 answer = self._transport.send(
                     "PATCH", f"/v2/app/{self._node}/", body, token=self._token, node=self._node, secrets=secrets
                 )
-            except (ConnectionFailed, ApiError) as exc:
-                if not _may_be_sent_again(exc):
-                    raise
-                # A send that can have arrived counts for more than a later one that cannot.
-                if failure is None or _may_have_arrived(exc) >= _may_have_arrived(failure):
-                    failure, since = exc, sent_at
+            except (ConnectionFailed, ApiError, CredentialsError) as exc:
+                if isinstance(exc, CredentialsError) or not _may_be_sent_again(exc):
+                    raise self._unless_lost(exc, lost) from exc.__cause__
+                if lost is None and _may_have_arrived(exc):
+                    lost, lost_at = exc, sent_at
                 logger.debug("%s; reading before anything is sent again", exc)
-                update = self._look_for(wished, since, failure)
+                update = self._look_for(wished, sent_at if lost is None else lost_at, exc, lost)
                 if update is not None:
                     return update
                 if attempt + 1 == _MOST_SENDS:
-                    raise failure from failure.__cause__
+                    raise self._unless_lost(exc, lost) from exc.__cause__
                 continue
             if answer.status != 202:
                 return self._update(wished, posted=False)
@@ -141,15 +153,32 @@ class Settings:
             return self._update(wished, since=self._transport.server_time(sent_at) - _CLOCK_DOUBT)
         raise AssertionError("the loop returns or raises")
 
+    def _unless_lost(self, exc: HypernodeError, lost: ConnectionFailed | ApiError | None) -> HypernodeError:
+        """Return `exc`, with which sending ends, or the error for an open outcome if an earlier send may be applied."""
+        if lost is None:
+            return exc
+        again = f"; it was sent again, and {exc.message}" if exc is not lost else ""
+        return self._unknown(f"a change was sent and its answer was lost ({lost.message}){again}")
+
+    def _unknown(self, message: str) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            message, hint="Run the same command again: it reads first and sends only what is missing", node=self._node
+        )
+
     def _look_for(
-        self, wished: dict[str, SettingValue], sent_at: datetime, cause: ConnectionFailed | ApiError
+        self,
+        wished: dict[str, SettingValue],
+        sent_at: datetime,
+        cause: ConnectionFailed | ApiError,
+        lost: ConnectionFailed | ApiError | None,
     ) -> Update | None:
         """Find out whether a write without an answer arrived; None when nothing of it is to be seen.
 
-        The logbook shows a flow only some seconds after it was posted (CONTRACT.md 1.7), hence several looks.
+        The logbook shows a flow only some time after it was posted, and that it shows none means nothing until then
+        (CONTRACT.md 1.7, step 4), hence several looks.
         """
         try:
-            for pause in _looks(cause):
+            for pause in self._pauses(cause):
                 self._sleep(pause)
                 # Asked before the server's time is taken, since that comes with an answer.
                 newest = self._flows.newest()
@@ -159,15 +188,22 @@ class Settings:
                 if not self.differing(wished):
                     return self._update(wished, posted=False)
         except HypernodeError as exc:
-            if not _may_have_arrived(cause):
+            if lost is None:
                 raise cause from cause.__cause__
-            raise OutcomeUnknown(
-                f"a change was sent and its answer was lost ({cause.message}); "
-                f"reading the node failed too: {exc.message}",
-                hint="Run the same command again: it reads first and sends only what is missing",
-                node=self._node,
-            ) from exc
+            what = f"a change was sent and its answer was lost ({lost.message})"
+            raise self._unknown(f"{what}; reading the node failed too: {exc.message}") from exc
         return None
+
+    def _pauses(self, cause: ConnectionFailed | ApiError) -> Iterator[float]:
+        """Yield the pauses before the looks that decide whether a write is sent again."""
+        if not _may_have_arrived(cause):
+            yield 0.5 if isinstance(cause, ConnectionFailed) else 0.0  # a 429 brings a pause of its own
+            return
+        pause, left = self._interval / 4, _GRACE * self._interval
+        while left > 0:
+            yield min(pause, left)
+            left -= pause
+            pause = min(2 * pause, LONGEST_INTERVAL)
 
     def differing(self, wished: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
         """Read the node and return the live values of those of `wished` that it does not have."""
@@ -302,13 +338,6 @@ def _may_be_sent_again(exc: ConnectionFailed | ApiError) -> bool:
 def _may_have_arrived(exc: ConnectionFailed | ApiError) -> bool:
     """Tell whether the write that ended with `exc` may be applied all the same; a 429 turned it away at the door."""
     return exc.maybe_applied if isinstance(exc, ConnectionFailed) else exc.status != 429
-
-
-def _looks(cause: ConnectionFailed | ApiError) -> tuple[float, ...]:
-    """Return the pauses before the looks that decide whether a write is sent again."""
-    if _may_have_arrived(cause):
-        return (0.5, 1.0, 2.0)
-    return (0.5,) if isinstance(cause, ConnectionFailed) else (0.0,)  # a 429 brings a pause of its own
 
 
 def _shown(value: SettingValue) -> str:

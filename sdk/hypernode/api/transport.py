@@ -265,6 +265,8 @@ class Transport:
                 prepared, stream=True, timeout=self._timeout, verify=self._verify, proxies=self._proxies
             )
         except (requests.RequestException, urllib3.exceptions.LocationParseError) as exc:
+            if isinstance(exc, requests.RequestException):
+                exc.request = None  # it holds the token, and whoever reports a crash reports causes too
             raise _no_answer(exc, self._host, call) from exc
 
     def _content(self, response: requests.Response, call: _Call) -> bytes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
+from dataclasses import replace
 from typing import Any
 
 from hypernode.catalogue import Catalogue, SettingValue
-from hypernode.errors import FileError, InputError, PlanIsStale, Problem
+from hypernode.errors import CredentialsError, FileError, InputError, PlanIsStale, Problem, SecretUnavailable
 from hypernode.fleet.plan import Change, Plan
 from hypernode.fleet.spec import Limits, Share, parse_share
 from hypernode.names import check_node
@@ -55,15 +55,14 @@ def dump(plan: Plan, *, api_url: str, unread: Mapping[str, str] | None = None) -
     }
 
 
-def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str, resolve: Callable[[Reference], Secret]) -> Plan:
-    """Return the plan that `raw` holds.
+def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str) -> Plan:
+    """Return the plan that `raw` holds, its secrets still to be fetched: nothing of an unchecked plan is followed.
 
     Args:
         raw: The document.
         catalogue: Types the values and gives the risk of each change.
         path: For messages.
         api_url: The API it is to be applied to.
-        resolve: Fetches the secrets that the plan refers to; asked once for each.
 
     Raises:
         FileError: It is no plan.
@@ -73,8 +72,7 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str, resolve: 
         document = json.loads(raw)
         if document["kind"] != KIND or document["format_version"] != FORMAT_VERSION:
             raise ValueError("it is not of this kind or version")
-        fetch = cache(resolve)
-        changes = tuple(_change(item, catalogue, fetch) for item in document["changes"])
+        changes = tuple(_change(item, catalogue) for item in document["changes"])
         limits = document["limits"]
         most = limits["max_changes"]
         plan = Plan(
@@ -103,7 +101,33 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str, resolve: 
     return plan
 
 
-def _change(item: Mapping[str, Any], catalogue: Catalogue, resolve: Callable[[Reference], Secret]) -> Change:
+def fetch_secrets(plan: Plan, resolve: Callable[[Reference], Secret], *, path: str) -> Plan:
+    """Return `plan`, which was loaded and checked, with the secrets that it refers to; each is fetched once.
+
+    Raises:
+        FileError: References lead nowhere; all of them.
+    """
+    secrets: dict[str, Secret] = {}
+    problems: dict[str, Problem] = {}
+    for text in {change.reference for change in plan.changes if change.reference is not None}:
+        reference = parse_reference(text)
+        assert reference is not None, text  # noqa: S101  # `load` has looked
+        try:
+            secrets[text] = resolve(reference)
+        except (SecretUnavailable, CredentialsError) as exc:
+            problems[text] = Problem(1, 1, exc.message, exc.hint)
+    if problems:
+        raise FileError(path, [problems[text] for text in sorted(problems)])
+    return replace(
+        plan,
+        changes=tuple(
+            change if change.reference is None else replace(change, desired=secrets[change.reference])
+            for change in plan.changes
+        ),
+    )
+
+
+def _change(item: Mapping[str, Any], catalogue: Catalogue) -> Change:
     setting = catalogue.writable(item["setting"])
     node = check_node(item["node"])
     current, desired, reference = item["current"], item["desired"], item["reference"]
@@ -116,10 +140,9 @@ def _change(item: Mapping[str, Any], catalogue: Catalogue, resolve: Callable[[Re
     now: SettingValue = None if current is None else Secret("")
     if reference is None:
         return Change(node, setting.name, now, None, None, setting.risk)
-    parsed = parse_reference(reference)
-    if parsed is None:
+    if parse_reference(reference) is None:
         raise ValueError(f"{setting.name} has a value that was typed in and not kept")
-    return Change(node, setting.name, now, resolve(parsed), reference, setting.risk)
+    return Change(node, setting.name, now, Secret(""), reference, setting.risk)
 
 
 def _spelled(share: Share | None) -> str | None:

@@ -30,6 +30,7 @@ from hypernode.errors import (
 from hypernode.fleet.plan import Change, Plan, share_of
 from hypernode.fleet.spec import Share
 from hypernode.fleet.stores import Reader, Store, read_nodes
+from hypernode.private_files import make_folder
 
 if TYPE_CHECKING:
     from hypernode.api.models import Flow
@@ -247,8 +248,8 @@ def _locked(node: str, folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{node}.lock", timeout=0)
+        make_folder(folder)
+        lock = FileLock(folder / f"{node}.lock", timeout=0, mode=0o600)
         lock.acquire()
     except Timeout:
         raise NodeIsBusy(

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, as_completed
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hypernode.api.apps import get_detail
-from hypernode.api.flows import Flows
+from hypernode.api.flows import FIRST_INTERVAL, Flows
 from hypernode.api.settings import Settings
 from hypernode.api.transport import Transport
 from hypernode.catalogue import Catalogue, SettingValue
@@ -68,11 +68,19 @@ class ApiReader:
 
 
 class ApiStore(ApiReader):
-    """Reads and writes nodes through the API."""
+    """Reads and writes nodes through the API; `interval` as for `Settings`."""
 
-    def __init__(self, transport: Transport, find_token: Callable[[str], Secret], catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        find_token: Callable[[str], Secret],
+        catalogue: Catalogue,
+        *,
+        interval: float = FIRST_INTERVAL,
+    ) -> None:
         super().__init__(transport, find_token)
         self._catalogue = catalogue
+        self._interval = interval
 
     def blocking(self, node: str) -> Flow | None:
         """Return a flow under way during which `node` must not be changed, or None."""
@@ -80,7 +88,8 @@ class ApiStore(ApiReader):
 
     def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
         """Send one PATCH with all of `wished`."""
-        return Settings(self._transport, node, self._find_token(node), self._catalogue).set(wished)
+        token = self._find_token(node)
+        return Settings(self._transport, node, token, self._catalogue, interval=self._interval).set(wished)
 
 
 def read_nodes(

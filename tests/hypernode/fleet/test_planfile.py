@@ -23,7 +23,8 @@ def resolve(reference: Reference) -> Secret:
 
 
 def load(raw: bytes, api_url: str = API) -> Plan:
-    return planfile.load(raw, CATALOGUE, path="plan.json", api_url=api_url, resolve=resolve)
+    plan = planfile.load(raw, CATALOGUE, path="plan.json", api_url=api_url)
+    return planfile.fetch_secrets(plan, resolve, path="plan.json")
 
 
 def sample() -> Plan:
@@ -189,7 +190,9 @@ def test_secrets_stay_references_and_are_fetched_when_the_plan_is_read():
         asked.append(reference)
         return Secret("fetched")
 
-    plan = planfile.load(raw, CATALOGUE, path="p", api_url=API, resolve=watched)
+    plan = planfile.load(raw, CATALOGUE, path="p", api_url=API)
+    assert plan.checksum == sample().checksum, "which can be checked before anything is fetched"
+    plan = planfile.fetch_secrets(plan, watched, path="p")
     assert asked == [Reference("env", "KEY")]
     assert plan.changes[0].desired == Secret("fetched")
     assert (plan.changes[0].before, plan.changes[0].after) == ("(secret)", "(secret env:KEY)")
@@ -210,7 +213,7 @@ def test_a_secret_of_many_nodes_is_fetched_once_when_the_plan_is_read():
         return Secret("fetched")
 
     raw = json.dumps(planfile.dump(plan, api_url=API)).encode()
-    read = planfile.load(raw, CATALOGUE, path="p", api_url=API, resolve=watched)
+    read = planfile.fetch_secrets(planfile.load(raw, CATALOGUE, path="p", api_url=API), watched, path="p")
     assert [change.desired for change in read.changes] == [Secret("fetched")] * 3
     assert asked == [Reference("cmd", "pass show key")]
 
@@ -225,8 +228,9 @@ def test_a_secret_that_cannot_be_fetched_is_a_reason_that_names_the_reference():
     def fail(reference: Reference) -> Secret:
         raise SecretUnavailable(f"{reference} leads nowhere")
 
+    plan = planfile.load(json.dumps(document()).encode(), CATALOGUE, path="p", api_url=API)
     with pytest.raises(FileError, match="env:KEY leads nowhere"):
-        planfile.load(json.dumps(document()).encode(), CATALOGUE, path="p", api_url=API, resolve=fail)
+        planfile.fetch_secrets(plan, fail, path="p")
 
 
 def test_a_secret_that_was_typed_in_cannot_be_applied_from_a_file():
