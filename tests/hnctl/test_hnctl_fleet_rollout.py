@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -185,3 +186,22 @@ def test_without_a_terminal_nothing_is_changed_unless_yes_is_said(hnctl: Hnctl, 
     assert refused.status == 5
     assert "hint: Add --yes" in refused.err
     assert writes(fleet) == []
+
+
+@pytest.mark.parametrize("tamper", ["reference", "checksum of the command line", "api_url"])
+def test_nothing_that_an_unchecked_plan_refers_to_is_run(tamper: str, hnctl: Hnctl, box: Sandbox, folder: Path):
+    (folder / "fleet.yaml").write_text(
+        "version: 1\nnodes: {kaasshop: {settings: {new_relic_secret: 'cmd:sh -c \"touch ran; echo key\"'}}}\n"
+    )
+    plan = hnctl("plan", "-o", "json").json
+    (folder / "ran").unlink()
+    if tamper == "reference":
+        plan["changes"][0]["reference"] = "cmd:touch ran"
+    elif tamper == "api_url":
+        plan["api_url"] = "https://api.example.com"
+    (folder / "plan.json").write_text(json.dumps(plan))
+    wrong = ["--checksum", "00"] if tamper.startswith("checksum") else []
+    refused = hnctl("apply", "plan.json", "--yes", *wrong)
+    assert refused.status == 5, refused.err
+    assert not (folder / "ran").exists()
+    assert writes(box) == []
