@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -24,6 +24,7 @@ from hypernode.secrets import Secret, run_command
 T = TypeVar("T")
 
 KEYRING_TIMEOUT = 5.0
+_GIVEN = "given"
 _unanswered: list[threading.Thread] = []
 """Those that still wait for the keyring."""
 _WAYS_OUT = (
@@ -61,6 +62,7 @@ def find_token(node: str, *, api_url: str, config: Config, only_node: bool) -> T
         _from_tokens(names)
         or _from_token(names, only_node=only_node)
         or _from_command(node, config)
+        or _from_plain_file(names, api_url, but=names_in_keyring(_host(api_url)))
         or _from_keyring(names, api_url)
         or _from_plain_file(names, api_url)
         or _from_own_file(names)
@@ -302,10 +304,11 @@ def _from_keyring(names: list[str], api_url: str) -> Token | None:
     return None
 
 
-def _from_plain_file(names: list[str], api_url: str) -> Token | None:
+def _from_plain_file(names: list[str], api_url: str, *, but: Collection[str] = ()) -> Token | None:
+    """Look into the plain file; before the keyring `but` for those it holds, since one that hangs need not be asked."""
     host = _host(api_url)
     tokens = plain_tokens(host)
-    return next((Token(tokens[name], str(plain_file(host))) for name in names if name in tokens), None)
+    return next((Token(tokens[n], str(plain_file(host))) for n in names if n in tokens and n not in but), None)
 
 
 def _from_own_file(names: list[str]) -> Token | None:
@@ -324,10 +327,8 @@ def _from_own_file(names: list[str]) -> Token | None:
 def _checked(token: Token, node: str) -> Token:
     text = token.secret.reveal()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise CredentialsError(
-            f"what {token.source} gives for {node} cannot be a token: it is empty or holds blanks or odd characters",
-            node=node,
-        )
+        what = f"the token given for {node}" if token.source == _GIVEN else f"what {token.source} gives for {node}"
+        raise CredentialsError(f"{what} cannot be a token: it is empty or holds blanks or odd characters", node=node)
     return token
 
 
@@ -337,4 +338,4 @@ def explicit(token: str | Secret, node: str) -> Token:
     Raises:
         CredentialsError: It cannot be one.
     """
-    return _checked(Token(token if isinstance(token, Secret) else Secret(token.strip()), "given"), node)
+    return _checked(Token(token if isinstance(token, Secret) else Secret(token.strip()), _GIVEN), node)

@@ -75,7 +75,6 @@ def keep_plain(host: str, node: str, token: Secret | None) -> None:
         return others if token is None else {**others, node: token.reveal()}
 
     _change(path, change)
-    _plain_tokens.cache_clear()  # two changes within one tick of the clock leave the same times
 
 
 def plain_file(host: str) -> Path:

@@ -37,7 +37,7 @@ def test_without_a_token_all_ways_out_are_told_and_nothing_is_sent(hnctl: Hnctl,
         "HYPERNODE_API_TOKEN ",
         "HYPERNODE_API_TOKENS=",
         "token_command in",
-        "keyring set",
+        "hnctl auth login kaasshop",
         "hypernode_api_token",
     ):
         assert way in refused.err
