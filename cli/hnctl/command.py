@@ -62,31 +62,24 @@ class Command(click.Command):
 
 
 def show_error(error: HypernodeError, output: str | None) -> None:
-    """Tell `error` on stderr, and for a machine as a document on stdout."""
+    """Tell `error` on stderr, and for a machine as a document on stdout; that it cannot be written is only told."""
     if output in ("json", "jsonl", "yaml"):
-        from hnctl.render.listing import render_document
+        from hnctl.render.error import error_document
+        from hnctl.render.listing import FORMAT_VERSION, render_document
 
-        print_data(render_document({"format_version": 1, "error": error_document(error)}, output))
+        document = {"format_version": FORMAT_VERSION, "error": error_document(error)}
+        try:
+            print_data(render_document(document, output))
+        except HypernodeError as exc:
+            _tell(exc)
+    _tell(error)
+
+
+def _tell(error: HypernodeError) -> None:
     text = "\n".join(map(printable, str(error).split("\n")))
     print_note(text if isinstance(error, FileError) else click.style("Error: ", fg="red") + text)
     if error.hint:
         print_note(f"  hint: {printable(error.hint)}")
-
-
-def error_document(error: HypernodeError) -> dict[str, Any]:
-    """Return `error` as JSON values."""
-    document: dict[str, Any] = {
-        "code": error.code,
-        "message": error.message,
-        "hint": error.hint,
-        "node": error.node,
-    }
-    if isinstance(error, FileError):
-        document["problems"] = [
-            {"file": error.path, "line": p.line, "column": p.column, "message": p.message, "hint": p.hint}
-            for p in error.problems
-        ]
-    return document
 
 
 def _output(ctx: click.Context) -> str | None:

@@ -16,10 +16,10 @@ from hnctl.value_types import FORMAT, PARALLEL, RPS, SECONDS, TICK, Confirmation
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def option(*names: str, **kwargs: Any) -> Callable[[F], F]:
-    """Declare an option that can also be given as HNCTL_NAME."""
+def option(*names: str, prefix: str = "HNCTL_", **kwargs: Any) -> Callable[[F], F]:
+    """Declare an option that can also be given as HNCTL_NAME; another `prefix` keeps it from one of the same name."""
     long = next(name for name in names if name.startswith("--")).split("/")[0]
-    kwargs.setdefault("envvar", "HNCTL_" + long.lstrip("-").replace("-", "_").upper())
+    kwargs.setdefault("envvar", prefix + long.lstrip("-").replace("-", "_").upper())
     return click.option(*names, **kwargs)
 
 

@@ -61,7 +61,7 @@ def print_listing(listing: Listing, output: str) -> None:
     """Write rows to stdout; that there are none is told on stderr, except in the formats that can say so."""
     from hnctl.render.listing import render_listing
 
-    if listing.rows or output in ("json", "yaml"):
+    if listing.rows or output in ("json", "yaml") or (listing.failures and output == "jsonl"):
         print_data(render_listing(listing, output))
     elif listing.empty and output != "jsonl":
         print_note(listing.empty)

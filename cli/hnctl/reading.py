@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hnctl.command import error_document
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_failures
 from hnctl.printing import print_listing, print_note
+from hnctl.render.error import error_document
 from hnctl.render.printable import printable
 from hnctl.render.progress import progress
-from hnctl.selection import Selection, choose
+from hnctl.selection import Selection, choose, load_fleet, naming_fleet
 from hypernode.catalogue import Catalogue
 from hypernode.errors import HypernodeError
 
@@ -25,28 +26,22 @@ def read_chosen(
 ) -> tuple[dict[str, Mapping[str, Any]], dict[str, HypernodeError]]:
     """Return the answers of the chosen nodes for which --where holds, and the errors of those that gave none.
 
-    `only_named_file`: see `choose`.
+    `only_named_file`: see `naming_fleet`.
     """
     from hypernode.fleet.stores import read_nodes
     from hypernode.fleet.where import facts_of, parse_where
 
     test, fields = parse_where(selection.where, catalogue) if selection.where else (None, frozenset[str]())
-    chosen = choose(selection, link, catalogue, only_named_file=only_named_file)
+    fleet = naming_fleet(selection, link, catalogue, only_named_file=only_named_file)
+    chosen = choose(selection, link, fleet)
     link.address(chosen)
-    groups = _groups_of(link, catalogue, selection.file) if "group" in fields else {}
+    groups = (fleet or load_fleet(selection, link, catalogue)).nodes if "group" in fields else {}
 
     def keep(node: str, detail: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return detail if test is None or test(facts_of(detail, node, groups.get(node, ()))) else None
 
     with progress("reading", len(chosen)) as bar, link.executor() as executor:
-        return read_nodes(link.reader(), chosen, executor, keep=keep, on_node=lambda _: bar.step())
-
-
-def _groups_of(link: Connection, catalogue: Catalogue, file: str | None) -> Mapping[str, tuple[str, ...]]:
-    from hnctl.selection import fleet_path
-    from hypernode.fleet.spec import load
-
-    return load(fleet_path(link, file), catalogue, with_secrets=False).nodes
+        return read_nodes(link.reader(), chosen, executor, keep=keep, on_node=bar.step)
 
 
 def print_rows(
@@ -62,18 +57,18 @@ def print_rows(
     """
     from hnctl.render.listing import Listing
 
-    more = {"failures": [error_document(error) for error in failures.values()]} if failures else {}
-    print_listing(Listing(kind, columns, rows, more, "" if failures else f"No {kind}."), link.value("output"))
+    documents = [error_document(error, node=node) for node, error in failures.items()]
+    print_listing(Listing(kind, columns, rows, documents, "" if failures else f"No {kind}."), link.value("output"))
     tell_failures(failures)
     return exit_for_failures(failures.values(), some_succeeded=bool(rows))
 
 
 def tell_failures(failures: Mapping[str, HypernodeError]) -> None:
-    """Tell on stderr which nodes could not be read, and why; the same hint only once."""
-    hints: dict[str, None] = {}
+    """Tell on stderr which nodes could not be read, and why; a hint that differs in the node only is told once."""
+    hints: dict[str, str] = {}
     for node, error in failures.items():
         print_note(printable(f"{node}: {error.message.removeprefix(f'{node}: ')}"))
         if error.hint:
-            hints[error.hint] = None
-    for hint in list(hints)[:3]:
+            hints.setdefault(re.sub(rf"(?<![\w-]){re.escape(node)}(?![\w-])", "NODE", error.hint), error.hint)
+    for hint in list(hints.values())[:3]:
         print_note(f"  hint: {printable(hint)}")

@@ -14,8 +14,8 @@ import click
 
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_run
-from hnctl.printing import print_data, print_note
-from hnctl.render.listing import Listing, render_document, render_listing
+from hnctl.printing import print_data, print_listing, print_note
+from hnctl.render.listing import Listing, render_document
 from hnctl.render.outcomes import outcome_line, outcome_row, run_document, totals_line
 from hnctl.render.progress import progress
 from hypernode.catalogue import Catalogue
@@ -37,7 +37,7 @@ def compare_nodes(link: Connection, catalogue: Catalogue, desired: Desired, wher
     test = parse_where(where, catalogue)[0] if where else None
     link.address(list(desired.values))
     with progress("reading", len(desired.values)) as bar, link.executor() as executor:
-        return compare(desired, link.reader(), catalogue, executor, where=test, on_node=lambda _: bar.step())
+        return compare(desired, link.reader(), catalogue, executor, where=test, on_node=bar.step)
 
 
 def show_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool, stderr: bool = False) -> None:
@@ -156,7 +156,7 @@ def _run(
     outcomes = list(unread)
     locks = state_folder() / "locks" / urlsplit(link.api_url).netloc.replace(":", "_")
     with (
-        progress("applying", len(plan.nodes)) as bar,
+        progress("applying", len(plan.nodes), least=1) as bar,
         _interruptible() as (stop, signals),
         link.executor() as executor,
     ):
@@ -171,9 +171,10 @@ def _run(
             lock_folder=locks,
             stop=stop,
             failed_before=len(unread),
+            on_look=bar.look,
         ):
             outcomes.append(outcome)
-            bar.step()
+            bar.step(outcome.node)
             bar.tell(outcome_line(outcome))
     changed = set(plan.nodes) | set(failures)
     outcomes += [Outcome(node, "unchanged") for node in plan.compared if node not in changed]
@@ -209,16 +210,12 @@ def _sum_up(plan: Plan, outcomes: list[Outcome], interrupted: int | None, output
     if interrupted is not None:
         status = Exit(128 + interrupted)
     outcomes.sort(key=lambda outcome: outcome.node)
-    if output == "jsonl":
-        import json
-
-        for outcome in outcomes:
-            print_data(json.dumps(outcome_row(outcome)))
-    elif output in ("json", "yaml"):
+    if output in ("json", "yaml"):
         print_data(render_document(run_document(outcomes, status, plan.checksum), output))
-    elif output == "markdown":
-        rows = [outcome_row(outcome) for outcome in outcomes]
-        print_data(render_listing(Listing("nodes", ["node", "state", "reason"], rows), output))
-    else:
+    elif output == "table":
         print_data(totals_line(outcomes))
+    else:
+        rows = [outcome_row(outcome) for outcome in outcomes]
+        print_listing(Listing("nodes", ["node", "state", "reason"], rows), output)
+        print_note(totals_line(outcomes))
     return status

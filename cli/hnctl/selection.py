@@ -81,12 +81,21 @@ def choose_in_fleet(selection: Selection, fleet: Fleet) -> list[str]:
     ]
 
 
-def choose(
-    selection: Selection, connection: Connection, catalogue: Catalogue, *, only_named_file: bool = False
-) -> list[str]:
-    """Return the chosen nodes for a command that needs no fleet file unless a group is named.
+def load_fleet(selection: Selection, connection: Connection, catalogue: Catalogue) -> Fleet:
+    """Return the fleet file for what it says of nodes and groups; secrets are not looked for.
 
-    With nothing chosen it is HYPERNODE_APP_NAME, else the node we stand on (DESIGN 4).
+    Raises:
+        FileError: It cannot be used.
+    """
+    from hypernode.fleet.spec import load
+
+    return load(fleet_path(connection, selection.file), catalogue, with_secrets=False)
+
+
+def naming_fleet(
+    selection: Selection, connection: Connection, catalogue: Catalogue, *, only_named_file: bool = False
+) -> Fleet | None:
+    """Return the fleet file if the chosen nodes are to be looked up in it: groups, and all where there is one.
 
     Args:
         selection: What was chosen.
@@ -96,15 +105,32 @@ def choose(
             emptied that file already in ``hnctl export > fleet.yaml``.
 
     Raises:
-        InputError: Nothing tells which node, or a name is wrong.
+        InvalidNode: A name is wrong.
         FileError: The fleet file is needed and cannot be used.
     """
-    path = fleet_path(connection, selection.file)
-    named = [check_node(node) for node in selection.nodes]
-    if selection.groups or (selection.all_nodes and (selection.file or (path.exists() and not only_named_file))):
-        from hypernode.fleet.spec import load
+    for node in selection.nodes:
+        check_node(node)
+    by_file = selection.all_nodes and (
+        selection.file or (not only_named_file and fleet_path(connection, None).exists())
+    )
+    return load_fleet(selection, connection, catalogue) if selection.groups or by_file else None
 
-        fleet = load(path, catalogue, with_secrets=False)
+
+def choose(selection: Selection, connection: Connection, fleet: Fleet | None) -> list[str]:
+    """Return the chosen nodes for a command that needs no fleet file unless it names the nodes.
+
+    With nothing chosen it is HYPERNODE_APP_NAME, else the node we stand on (DESIGN 4).
+
+    Args:
+        selection: What was chosen.
+        connection: Tells the API whose tokens count.
+        fleet: See `naming_fleet`.
+
+    Raises:
+        InputError: Nothing tells which node, or a name is wrong.
+    """
+    named = [check_node(node) for node in selection.nodes]
+    if fleet is not None:
         known = tuple(node for node in named if node in fleet.nodes)
         in_file = choose_in_fleet(Selection(known, selection.groups, selection.all_nodes), fleet)
         return _without([*in_file, *named], selection.exclude, known=[*fleet.nodes, *named])

@@ -46,6 +46,24 @@ def test_no_token_is_listed_only_that_there_is_one(hnctl: Hnctl, config: Path, m
     assert "canary" not in "".join(hnctl("config", "list", "-o", output).out for output in ("table", "yaml", "json"))
 
 
+@pytest.mark.parametrize("tokens", ["canary", '["canary"]', '{"kaasshop": 1}'])
+def test_tokens_that_cannot_be_read_are_told_beside_all_other_values(
+    tokens: str, hnctl: Hnctl, config: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HYPERNODE_API_TOKENS", tokens)
+    values = listed(hnctl)
+    assert values["tokens"] == ("cannot be read", "HYPERNODE_API_TOKENS")
+    assert KEYS.keys() <= values.keys()
+    assert "canary" not in hnctl("config", "list").out
+
+
+def test_an_address_that_cannot_be_one_is_listed_all_the_same(
+    hnctl: Hnctl, config: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HNCTL_API_URL", "nonsense")
+    assert listed(hnctl)["api_url"] == ("nonsense", "HNCTL_API_URL")
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "shown"),
     [

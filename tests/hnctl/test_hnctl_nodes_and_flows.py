@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from odd_servers import by_path, serving
+from odd_servers import Respond, by_path, serving
 from runs import Hnctl, point_to
 
 from hypernode.sandbox.server import Sandbox
@@ -130,3 +130,62 @@ def test_an_answer_that_is_no_logbook_is_told(hnctl: Hnctl, monkeypatch: pytest.
         refused = hnctl("flows", "list", "-n", "kaasshop")
     assert refused.status == 1
     assert "a flow that cannot be read (uuid)" in refused.err
+
+
+def test_an_odd_node_is_listed_as_far_as_it_can_be_and_keeps_no_other_from_it(
+    hnctl: Hnctl, monkeypatch: pytest.MonkeyPatch
+):
+    odd_nodes = {
+        "nulls": {"labels": None, "product": None, "destroyed": None},
+        "labelled": {"labels": {"ticket": "42", "demo": None}, "product": {}},
+        "listed": {"labels": ["ticket=42", "demo"], "product": "FALCON_S"},
+        "broken": {"ip": ["192.0.2.1"]},
+    }
+    answers = {f"/v2/app/{name}/": {"name": name, **fields} for name, fields in odd_nodes.items()}
+    monkeypatch.setenv("HYPERNODE_API_TOKENS", json.dumps(dict.fromkeys(odd_nodes, "token")))
+    with serving(by_path(answers)) as odd:
+        monkeypatch.setenv("HNCTL_API_URL", odd.url)
+        listed = hnctl("nodes", "list", "-o", "json")
+    assert listed.status == 3
+    assert listed.err == "broken: the API answered a node that cannot be read (ip)\n"
+    assert {row["node"]: (row["product"], row["labels"]) for row in listed.json["nodes"]} == {
+        "nulls": (None, []),
+        "labelled": (None, ["ticket=42", "demo"]),
+        "listed": ("FALCON_S", ["ticket=42", "demo"]),
+    }
+    (failure,) = listed.json["failures"]
+    assert (failure["node"], failure["code"]) == ("broken", "bad_answer")
+
+
+def reverting(*names: str) -> Respond:
+    """Answer a logbook whose flows are running at the first look, and reverted at all later ones."""
+    looks = 0
+
+    def respond(path: str) -> tuple[int, str, bytes]:
+        nonlocal looks
+        looks += 1
+        state = "running" if looks == 1 else "reverted"
+        flows = [{"uuid": f"uuid-of-{name}", "name": name, "state": state} for name in names]
+        return 200, "application/json", json.dumps({"results": flows, "next": None}).encode()
+
+    return respond
+
+
+@pytest.mark.parametrize(
+    ("names", "status", "hints"),
+    [(["create_backup"], 6, 1), (["create_backup", "xgrade_app"], 1, 1), (["xgrade_app"], 1, 0)],
+    ids=str,
+)
+def test_a_backup_that_is_reverted_has_an_unknown_outcome(
+    names: list[str], status: int, hints: int, hnctl: Hnctl, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HYPERNODE_API_TOKEN", "token")
+    with serving(reverting(*names)) as odd:
+        monkeypatch.setenv("HNCTL_API_URL", odd.url)
+        watched = hnctl("flows", "watch", "-n", "kaasshop", "--poll-interval", "10ms")
+    assert watched.status == status
+    told = (
+        "kaasshop: create_backup uuid-of-create_backup was reverted, and its outcome is unknown\n"
+        "  hint: Often it is only a snapshot that takes long; look at the node's list of backups\n"
+    )
+    assert watched.err == told * hints

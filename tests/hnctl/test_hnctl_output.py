@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from odd_servers import serving
 from runs import Hnctl
 
 from hypernode.sandbox.server import Sandbox
@@ -56,7 +59,8 @@ def test_all_formats_of_a_list_hold_the_same_rows(name: str, hnctl: Hnctl, fleet
     rows = rows_of(document)
     assert len(rows) > 0
     assert yaml.safe_load(outputs["yaml"].out) == document
-    assert [json.loads(line) for line in outputs["jsonl"].out.splitlines()] == rows
+    lines_ = [json.loads(line) for line in outputs["jsonl"].out.splitlines()]
+    assert lines_ == [{"format_version": 1, **row} for row in rows]
 
     head, rule, *lines = outputs["markdown"].out.splitlines()
     assert set(rule) <= set("|- ")
@@ -77,7 +81,7 @@ def test_all_formats_of_a_document_hold_the_same(name: str, hnctl: Hnctl, fleet:
         key: value for key, value in as_json.json.items() if key not in timed
     }
     for line in hnctl(*DOCUMENTS[name], "-o", "jsonl").out.splitlines():
-        assert isinstance(json.loads(line), dict)
+        assert json.loads(line)["format_version"] == 1
     for form in ("table", "markdown"):
         text = hnctl(*DOCUMENTS[name], "-o", form).out
         assert text.strip()
@@ -121,6 +125,85 @@ def test_json_lines_of_a_run_are_one_for_each_node(hnctl: Hnctl, fleet: Sandbox)
         ("kaasshop", "done"),
         ("boekenhal", "unchanged"),
     }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["settings", "list", "-n", "kaasshop"],
+        ["settings", "get", "php_version", "-n", "kaasshop"],
+        ["nodes", "list", "-n", "kaasshop"],
+    ],
+    ids=" ".join,
+)
+def test_json_lines_tell_too_which_nodes_could_not_be_read(words: list[str], hnctl: Hnctl, fleet: Sandbox):
+    run = hnctl(*words, "-n", "nosuch", "-o", "jsonl")
+    assert run.status == 3
+    *rows, failure = map(json.loads, run.out.splitlines())
+    assert {row["node"] for row in rows} == {"kaasshop"}
+    assert failure.keys() == {"format_version", "error"}
+    assert (failure["error"]["node"], failure["error"]["code"]) == ("nosuch", "no_token")
+
+
+def test_nodes_that_could_not_be_read_are_told_in_json_lines_without_any_row(hnctl: Hnctl, fleet: Sandbox):
+    run = hnctl("settings", "list", "-n", "nosuch", "-n", "nobody", "-o", "jsonl")
+    assert [json.loads(line)["error"]["node"] for line in run.out.splitlines()] == ["nosuch", "nobody"]
+
+
+@pytest.mark.parametrize("command", ["diff", "plan"])
+def test_json_lines_of_a_plan_tell_the_nodes_that_could_not_be_read(
+    command: str, hnctl: Hnctl, fleet: Sandbox, folder: Path
+):
+    (folder / "fleet.yaml").write_text(
+        "version: 1\ndefaults: {settings: {php_version: 8.4}}\nnodes: {kaasshop: {}, nosuch: {}}\n"
+    )
+    change, failure = map(json.loads, hnctl(command, "-o", "jsonl").out.splitlines())
+    assert (change["format_version"], change["node"], change["desired"]) == (1, "kaasshop", "8.4")
+    assert failure.keys() == {"format_version", "error"}
+    assert (failure["format_version"], failure["error"]["node"]) == (1, "nosuch")
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "yaml", "markdown", "table"])
+@pytest.mark.parametrize(
+    "words", [["apply", "--yes"], ["settings", "set", "php_version", "8.4", "-n", "kaasshop"]], ids=" ".join
+)
+def test_a_run_tells_its_totals_once_in_every_format(words: list[str], form: str, hnctl: Hnctl, fleet: Sandbox):
+    run = hnctl(*words, "-o", form)
+    others = 1 if words[0] == "apply" else 0
+    line = f"1 done, {others} unchanged, 0 failed, 0 outcome unknown, 0 not attempted"
+    in_words = (run.out + run.err).splitlines().count(line)
+    assert in_words == (0 if form in ("json", "yaml") else 1)
+    assert (line in run.err) is (form in ("jsonl", "markdown"))
+
+
+def test_what_a_server_says_of_an_unread_node_is_escaped_for_markdown(
+    hnctl: Hnctl, fleet: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    answer = (400, "application/json", json.dumps({"detail": "<img src=x> a|b"}).encode())
+    with serving(lambda _: answer) as odd:
+        monkeypatch.setenv("HNCTL_API_URL", odd.url)
+        shown = hnctl("diff", "-o", "markdown")
+    assert shown.status == 1
+    assert "- kaasshop: " in shown.out
+    assert "&lt;img src=x> a\\|b" in shown.out
+    assert "<img" not in shown.out
+
+
+def test_a_hint_that_differs_only_in_the_node_is_told_once(hnctl: Hnctl, fleet: Sandbox):
+    run = hnctl("settings", "get", "php_version", "-n", "nosuch", "-n", "nobody")
+    assert run.status == 4
+    assert [line.split(": ")[0] for line in run.err.splitlines()] == ["nosuch", "nobody", "  hint"]
+    assert "hnctl auth login nosuch" in run.err
+
+
+def test_renderers_know_nothing_of_commands():
+    code = (
+        "import importlib, pkgutil, sys, hnctl.render as r\n"
+        "for m in pkgutil.iter_modules(r.__path__): importlib.import_module('hnctl.render.' + m.name)\n"
+        "print(*(n for n in sys.modules if n.startswith(('hnctl.command', 'hnctl.connection', 'hnctl.selection'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 def test_no_difference_is_no_line(hnctl: Hnctl, fleet: Sandbox):

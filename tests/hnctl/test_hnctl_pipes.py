@@ -96,6 +96,14 @@ def test_a_full_disk_is_told(arguments: Sequence[str], status: int, box: Sandbox
     assert full == (status, "", "Error: stdout cannot be written: No space left on device\n")
 
 
+def test_an_error_whose_document_cannot_be_written_is_told_in_words_and_keeps_its_status(box: Sandbox, folder: Path):
+    full = run_in_shell('"$@" > /dev/full', "settings", "get", "nope", "-n", "kaasshop", "-o", "json")
+    assert (full.status, full.out) == (64, "")
+    unwritten, unknown = (line for line in full.err.splitlines() if not line.startswith("  hint:"))
+    assert unwritten == "Error: stdout cannot be written: No space left on device"
+    assert "nope" in unknown
+
+
 def test_following_ends_when_the_disk_is_full(box: Sandbox, folder: Path):
     box.start_flow("theeplein", "xgrade_app", 30)
     full = run_in_shell('"$@" > /dev/full', "flows", "watch", "-n", "theeplein")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from processes import run
 from runs import Hnctl, writes
 
 from hypernode.sandbox.server import Sandbox
@@ -135,3 +138,60 @@ def test_the_outcome_as_json_agrees_with_the_status_and_holds_nothing_else_on_st
     (node,) = document["nodes"]
     assert (node["node"], node["state"], node["error"]["code"]) == ("kaasshop", "failed", "rejected")
     assert node["changes"] == [{"setting": "php_version", "current": "8.3", "desired": "8.4"}]
+
+
+@pytest.fixture
+def limited(box: Sandbox, folder: Path) -> Sandbox:
+    """A fleet file of four nodes, of which at most half may change."""
+    fourth = next(node for node in box.names if node not in ("kaasshop", "theeplein", "boekenhal"))
+    (folder / "fleet.yaml").write_text(
+        "version: 1\n"
+        "limits: {max_nodes: 50%}\n"
+        "rollout: {max_failures: 1}\n"
+        "groups: {few: {}, most: {}}\n"
+        "nodes: {kaasshop: {groups: [few, most]}, theeplein: {groups: [few, most]}, boekenhal: {groups: [most]}, "
+        f"{fourth}: {{}}}}\n"
+    )
+    for node in box.names:
+        box.set(node, php_version="8.3")
+    return box
+
+
+@pytest.mark.parametrize(("chosen", "count"), [(["--group", "most"], 3), (["--all"], 4)], ids=["group", "all"])
+def test_the_limits_of_the_file_that_names_the_nodes_are_kept(
+    chosen: list[str], count: int, hnctl: Hnctl, limited: Sandbox
+):
+    refused = hnctl("settings", "set", "php_version", "8.4", *chosen, "--yes")
+    assert refused.status == 5
+    assert f"it changes {count} of 4 nodes; limits.max_nodes is 50%" in refused.err
+    assert writes(limited) == []
+
+
+def test_a_change_within_the_limits_of_the_file_or_forced_is_made(hnctl: Hnctl, limited: Sandbox):
+    assert hnctl("settings", "set", "php_version", "8.4", "--group", "few", "--yes").status == 0
+    assert len(writes(limited)) == 2
+    assert hnctl("settings", "set", "php_version", "8.2", "--group", "most", "--yes", "--force").status == 0
+    assert len(writes(limited)) == 5
+
+
+def test_nodes_that_are_named_one_by_one_have_no_limits(hnctl: Hnctl, limited: Sandbox):
+    named = [word for node in ("kaasshop", "theeplein", "boekenhal") for word in ("-n", node)]
+    assert hnctl("settings", "set", "php_version", "8.4", *named, "--yes").status == 0
+    assert len(writes(limited)) == 3
+
+
+@pytest.mark.parametrize(("more", "failed"), [([], 1), (["--max-failures", "2"], 2)], ids=["the file's", "typed"])
+def test_the_failure_budget_of_the_file_counts_unless_another_is_given(
+    more: list[str], failed: int, hnctl: Hnctl, limited: Sandbox
+):
+    limited.set_faults({"reject": list(limited.names)})
+    ended = hnctl("settings", "set", "php_version", "8.4", "--group", "few", "--yes", "--parallel", "1", *more)
+    assert f"{failed} failed, 0 outcome unknown, {2 - failed} not attempted" in ended.out
+
+
+def test_the_file_that_names_the_nodes_is_read_once_and_so_may_be_a_pipe(limited: Sandbox, folder: Path):
+    file = (folder / "fleet.yaml").read_bytes()
+    chosen = ["--group", "few", "--where", "group = few", "-f", "/dev/stdin"]
+    done = run("settings", "set", "php_version", "8.4", "--yes", *chosen, stdin=file)
+    assert done.status == 0, done.err
+    assert len(writes(limited)) == 2

@@ -9,28 +9,45 @@ import click
 import pytest
 from runs import Hnctl, writes
 
+from hnctl.commands.sandbox import serve
 from hnctl.main import main
 from hypernode.sandbox.server import Sandbox
 
 
-def commands(command: click.Command) -> Iterator[click.Command]:
+def options(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Option]]:
+    """Yield every option with the path of its command."""
     if not isinstance(command, click.Group):
-        yield command
+        yield from ((path, p) for p in command.params if isinstance(p, click.Option))
         return
     context = click.Context(command)
     for name in command.list_commands(context):
-        if (found := command.get_command(context, name)) is not None and name != "sandbox":
-            yield from commands(found)
+        if (found := command.get_command(context, name)) is not None:
+            yield from options(found, *path, name)
 
 
 def test_every_option_has_the_variable_of_its_name():
-    options = [p for command in commands(main) for p in command.params if isinstance(p, click.Option)]
-    assert len(options) > 100
-    for option in options:
+    found = list(options(main))
+    assert len(found) > 100
+    for path, option in found:
         long = next(name for name in option.opts if name.startswith("--"))
-        # export's --all is about values, and HNCTL_ALL chooses nodes.
-        name = "HNCTL_EXPORT_ALL" if option.name == "with_defaults" else "HNCTL_" + long[2:].replace("-", "_").upper()
-        assert option.envvar == name
+        name = long[2:].replace("-", "_").upper()
+        if option.name == "with_defaults":
+            name = "EXPORT_ALL"  # it is about values, and HNCTL_ALL chooses nodes
+        elif path[0] == "sandbox" and name != "DEBUG":
+            name = f"SANDBOX_{name}"  # what the server does, and not how it is reached
+        assert option.envvar == f"HNCTL_{name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("NODES", "0"), ("PORT", "99999"), ("FAULT", "nope=1"), ("FLOW_TIME", "soon"), ("SEED", "seven")],
+)
+def test_a_variable_of_the_sandbox_is_checked_as_its_option_is(name: str, value: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(f"HNCTL_SANDBOX_{name}", value)
+    with pytest.raises(
+        click.BadParameter, match=value.partition("=")[0]
+    ):  # without running it: a server that starts does not end
+        serve.make_context("serve", [])
 
 
 @pytest.fixture
@@ -64,7 +81,7 @@ FILE = {"HNCTL_FILE": "other.yaml"}
             0,
             "node       value\ntheeplein  8.3\n",
         ),
-        ({"HNCTL_NODE": "kaasshop", "HNCTL_OUTPUT": "jsonl"}, GET, 0, '{"node": "kaasshop"'),
+        ({"HNCTL_NODE": "kaasshop", "HNCTL_OUTPUT": "jsonl"}, GET, 0, '"node": "kaasshop"'),
         (FILE, ["validate"], 0, "other.yaml: good, 2 nodes in 1 groups"),
         ({**FILE, "HNCTL_DETAILED_EXITCODE": "1"}, ["diff"], 2, "php_version  8.1 -> 8.4"),
         ({**FILE, "HNCTL_VERBOSE": "1"}, ["diff"], 0, "php_version  8.1 -> 8.4"),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sized
+from contextlib import suppress
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -30,7 +34,7 @@ def list_(output: str | None) -> None:
     from hnctl.printing import print_listing
     from hnctl.render.listing import Listing
     from hypernode.config import KEYS
-    from hypernode.credentials import own_name, tokens_in_environment
+    from hypernode.credentials import own_name
     from hypernode.places import cache_folder, state_folder
 
     link = Connection(output=output)
@@ -43,11 +47,10 @@ def list_(output: str | None) -> None:
         if value := os.environ.get(variable):
             about = "used by the API client"
             rows.append({"key": name, "value": _without_password(value), "source": variable, "about": about})
-    tokens = tokens_in_environment()
     found = "set" if os.environ.get("HYPERNODE_API_TOKEN") else None
     node = os.environ.get("HYPERNODE_APP_NAME")
     rows += [
-        {"key": "tokens", "value": f"of {len(tokens)} nodes" if tokens else None, "source": "HYPERNODE_API_TOKENS"},
+        *_tokens(link.api_url),
         {"key": "token", "value": found, "source": "HYPERNODE_API_TOKEN"},
         {"key": "node", "value": node or own_name(), "source": "HYPERNODE_APP_NAME" if node else "/etc/hypernode"},
         {"key": "config_file", "value": str(link.config.path), "source": "HNCTL_CONFIG or the system"},
@@ -55,6 +58,32 @@ def list_(output: str | None) -> None:
         {"key": "state_folder", "value": str(state_folder()), "source": "the system"},
     ]
     print_listing(Listing("config", ["key", "value", "source"], rows), link.value("output"))
+
+
+def _tokens(api_url: str) -> list[dict[str, Any]]:
+    """Return a row for each source of many tokens, and one for the variable in any case."""
+    from hypernode.config import check_api_url
+    from hypernode.credentials import TOKEN_FILE, own_name, tokens_in_environment
+    from hypernode.errors import CredentialsError, InputError
+    from hypernode.kept_tokens import names_in_keyring, plain_file, plain_tokens
+    from hypernode.places import on_node
+
+    sources: dict[str, Callable[[], Sized]] = {"HYPERNODE_API_TOKENS": tokens_in_environment}
+    with suppress(InputError):  # whoever looks for what is wrong is to see an address that cannot be one
+        host = urlsplit(check_api_url(api_url)).netloc
+        sources["keyring"] = partial(names_in_keyring, host)
+        sources[str(plain_file(host))] = partial(plain_tokens, host)
+    if (own := own_name()) is not None and os.path.exists(on_node(TOKEN_FILE)):
+        sources[TOKEN_FILE] = lambda: [own]
+    rows = []
+    for source, read in sources.items():
+        try:
+            value = f"of {count} nodes" if (count := len(read())) else None
+        except CredentialsError:
+            value = "cannot be read"
+        if value or source == "HYPERNODE_API_TOKENS":
+            rows.append({"key": "tokens", "value": value, "source": source})
+    return rows
 
 
 def _without_password(value: object) -> object:

@@ -32,7 +32,7 @@ def validate(file: str | None, output: str | None) -> None:
 
     Example: hnctl validate -f fleet.yaml
     """
-    from hnctl.render.listing import render_document
+    from hnctl.render.listing import FORMAT_VERSION, render_document
     from hypernode.fleet.spec import load
 
     link = Connection(output=output)
@@ -41,7 +41,7 @@ def validate(file: str | None, output: str | None) -> None:
     if link.value("output") in ("table", "markdown"):
         print_data(f"{fleet.path}: good, {facts['nodes']} nodes in {facts['groups']} groups")
     else:
-        print_data(render_document({"format_version": 1, **facts, "problems": []}, link.value("output")))
+        print_data(render_document({"format_version": FORMAT_VERSION, **facts, "problems": []}, link.value("output")))
 
 
 @click.command(cls=Command)

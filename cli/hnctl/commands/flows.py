@@ -10,7 +10,7 @@ from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.options import connection_options, node_option, option, output_option, wait_options
-from hnctl.printing import print_data
+from hnctl.printing import print_data, print_note
 from hnctl.selection import own_node
 from hypernode.errors import InputError
 from hypernode.names import check_node
@@ -18,6 +18,9 @@ from hypernode.names import check_node
 if TYPE_CHECKING:
     from hypernode.api.flows import Flows
     from hypernode.api.models import Flow
+
+_BACKUP = "create_backup"
+"""A flow that is reverted in the logbook while `hypernode-log` shows it going on (CONTRACT.md 1.7)."""
 
 
 @click.group()
@@ -53,28 +56,38 @@ def list_(nodes: tuple[str, ...], limit: int, output: str | None, **connection: 
 def watch(nodes: tuple[str, ...], output: str | None, **options: Any) -> Exit:
     """Follow the flows of a node until none is under way.
 
-    Fails when one of them is reverted. As JSON and YAML each change is a document of its own.
+    Fails when one of them is reverted; of a backup that leaves open whether it was made. As JSON and YAML each change
+    is a document of its own.
 
     Example: hnctl flows watch -n kaasshop
     """
-    from hnctl.render.listing import cell, render_document
+    from hnctl.render.listing import FORMAT_VERSION, cell, render_document
     from hypernode.api.flows import watch as follow
 
     link = Connection(output=output, **options)
     node = _one(nodes)
     form = link.value("output")
-    reverted = False
+    reverted: dict[str, str] = {}
     logbook = _flows(link, node)
     for flow in follow(logbook.newest, timeout=float(link.value("wait")), interval=float(link.value("poll_interval"))):
-        reverted = reverted or flow.state == "reverted"
+        if flow.state == "reverted":
+            reverted[flow.uuid] = flow.name
         row = _row(flow)
         if form in ("table", "markdown"):
             text = cell(f"{flow.name} {flow.state or 'not started'} {row['progress']} {flow.uuid}")
         else:
-            text = render_document({"format_version": 1, **row}, "jsonl" if form == "json" else form)
+            text = render_document({"format_version": FORMAT_VERSION, **row}, "jsonl" if form == "json" else form)
             text = f"---\n{text}" if form == "yaml" else text
         print_data(text, follow=True)
-    return Exit.FAILED if reverted else Exit.OK
+    for uuid, name in reverted.items():
+        if name == _BACKUP:
+            print_note(
+                f"{node}: {name} {uuid} was reverted, and its outcome is unknown\n"
+                "  hint: Often it is only a snapshot that takes long; look at the node's list of backups"
+            )
+    if not reverted:
+        return Exit.OK
+    return Exit.UNKNOWN if set(reverted.values()) == {_BACKUP} else Exit.FAILED
 
 
 def _one(nodes: tuple[str, ...]) -> str:

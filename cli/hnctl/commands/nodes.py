@@ -32,6 +32,7 @@ def list_(selection: Selection, refresh: bool, **connection: Any) -> Exit:
     """
     from hnctl.reading import print_rows, read_chosen
     from hypernode.api.apps import make_node
+    from hypernode.errors import BadAnswer
 
     link = Connection(**connection)
     selection = selection.or_all()
@@ -39,7 +40,11 @@ def list_(selection: Selection, refresh: bool, **connection: Any) -> Exit:
     live, failures = read_chosen(link, selection, catalogue)
     rows = []
     for name, detail in live.items():
-        node = make_node(detail, name)
+        try:
+            node = make_node(detail, name)
+        except BadAnswer as exc:
+            failures[name] = exc
+            continue
         row = node.model_dump(mode="json")
         rows.append({**row, "node": name, "product": node.product.code if node.product else None})
     return print_rows(link, "nodes", ["node", "product", "type", "ip", "state", "provider"], rows, failures)
@@ -56,7 +61,7 @@ def show(name: str | None, output: str | None, **connection: Any) -> None:
 
     Example: hnctl nodes show kaasshop
     """
-    from hnctl.render.listing import cell, render_document
+    from hnctl.render.listing import FORMAT_VERSION, cell, render_document
     from hypernode.api.client import Client
     from hypernode.names import check_node
 
@@ -67,7 +72,7 @@ def show(name: str | None, output: str | None, **connection: Any) -> None:
         node = client.get_node().model_dump(mode="json")
     form = link.value("output")
     if form not in ("table", "markdown"):
-        print_data(render_document({"format_version": 1, "node": node}, form))
+        print_data(render_document({"format_version": FORMAT_VERSION, "node": node}, form))
         return
     for field in ("product", "flavor"):
         node[field] = node[field]["name"] if node[field] else None

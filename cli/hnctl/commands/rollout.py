@@ -92,7 +92,7 @@ def apply(plan_file: str | None, checksum: str | None, verbose: bool, **options:
     """Bring nodes to the fleet file, or carry out a plan that was reviewed before.
 
     The plan is shown and asked about. Each node is read again, changed with one request, waited for and read back.
-    A node that moved meanwhile is left alone and named.
+    A node that moved meanwhile is left alone and named; when a reviewed plan is carried out, so are all others.
 
     Examples:
       hnctl apply -f fleet.yaml
@@ -117,7 +117,7 @@ def apply(plan_file: str | None, checksum: str | None, verbose: bool, **options:
 def _apply_file(link: Connection, path: Path, checksum: str | None, *, verbose: bool, **options: Any) -> Exit:
     from hnctl.rollout import carry_out
     from hnctl.values import fetch_from
-    from hypernode.fleet.planfile import load
+    from hypernode.fleet.planfile import fetch_secrets, load
     from hypernode.fleet.rollout import check_fresh
     from hypernode.fleet.yamlfile import read_file
 
@@ -125,12 +125,11 @@ def _apply_file(link: Connection, path: Path, checksum: str | None, *, verbose: 
     if chosen.nodes or chosen.groups or chosen.where or _given("file"):
         raise click.UsageError("A plan is applied as it is: of the selection only --exclude goes with it.")
     catalogue = catalogue_for(Selection(), link, refresh=options["refresh"])
-    resolve = partial(fetch_from, path.parent)
-    made = load(read_file(path), catalogue, path=str(path), api_url=link.api_url, resolve=resolve)
+    made = load(read_file(path), catalogue, path=str(path), api_url=link.api_url)
     if checksum is not None and checksum != made.checksum:
         raise PlanIsStale(f"{path} has the checksum {made.checksum}, not {checksum}; nothing was changed")
     check_excluded(chosen.exclude, made.compared)
-    made = made.without(chosen.exclude)
+    made = fetch_secrets(made.without(chosen.exclude), partial(fetch_from, path.parent), path=str(path))
     link.address(made.nodes)
     with link.executor() as executor:
         check_fresh(made, link.reader(), catalogue, executor)
@@ -173,11 +172,13 @@ def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> No
 
         print_data(render_plan_markdown(comparison.plan, unread))
         return
+    from hnctl.render.error import error_document
     from hnctl.render.listing import Listing, render_document
 
     document = dump(comparison.plan, api_url=link.api_url, unread=unread)
     if output == "jsonl":
-        print_listing(Listing("changes", [], document["changes"]), output)
+        failures = [error_document(error, node=node) for node, error in comparison.failures.items()]
+        print_listing(Listing("changes", [], document["changes"], failures), output)
     else:
         print_data(render_document(document, output))
     tell_failures(comparison.failures)

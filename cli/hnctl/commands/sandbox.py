@@ -7,16 +7,19 @@ import shlex
 import signal
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import click
 
 from hnctl.command import Command
 from hnctl.exits import Exit
+from hnctl.options import option
 from hnctl.value_types import SECONDS
 from hypernode.errors import InputError, InvalidNode, MissingPart
 from hypernode.sandbox.faults import ANY, Fault, Rule, make_rules, parse_option, show_rules
 
+_option = partial(option, prefix="HNCTL_SANDBOX_")
 _EXTRA = ("starlette", "uvicorn", "httptools", "uvloop")
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 _LONGEST_VARIABLE = 128 * 1024  # MAX_ARG_STRLEN of Linux
@@ -55,15 +58,13 @@ def sandbox() -> None:
 
 
 @sandbox.command(cls=Command, epilog=_EXAMPLE + _list_faults())
-@click.option("--nodes", type=click.IntRange(1, 20_000), default=50, show_default=True, help="How many nodes.")
-@click.option("--latency", type=SECONDS, default="0ms", show_default=True, help="Added to each request, e.g. 50ms.")
-@click.option(
-    "--flow-time", type=SECONDS, default="2s", show_default=True, help="From a write to the end of its flows."
-)
-@click.option("--port", type=click.IntRange(0, 65535), default=8800, show_default=True, help="0 picks a free one.")
-@click.option("--seed", type=int, default=7, show_default=True, help="What tokens, values and faults depend on.")
-@click.option("--fault", "faults", type=_FaultOption(), multiple=True, help="KIND=20% or KIND=NODE,NODE; repeatable.")
-@click.option("--retry-after", type=SECONDS, default="1s", show_default=True, help="What a 429 asks to wait.")
+@_option("--nodes", type=click.IntRange(1, 20_000), default=50, show_default=True, help="How many nodes.")
+@_option("--latency", type=SECONDS, default="0ms", show_default=True, help="Added to each request, e.g. 50ms.")
+@_option("--flow-time", type=SECONDS, default="2s", show_default=True, help="From a write to the end of its flows.")
+@_option("--port", type=click.IntRange(0, 65535), default=8800, show_default=True, help="0 picks a free one.")
+@_option("--seed", type=int, default=7, show_default=True, help="What tokens, values and faults depend on.")
+@_option("--fault", "faults", type=_FaultOption(), multiple=True, help="KIND=20% or KIND=NODE,NODE; repeatable.")
+@_option("--retry-after", type=SECONDS, default="1s", show_default=True, help="What a 429 asks to wait.")
 def serve(
     nodes: int,
     latency: float,

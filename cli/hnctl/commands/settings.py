@@ -22,7 +22,7 @@ from hnctl.options import (
 )
 from hnctl.printing import print_data
 from hnctl.render.printable import printable
-from hnctl.selection import Selection, catalogue_for, choose, fleet_path
+from hnctl.selection import Selection, catalogue_for, choose, load_fleet, naming_fleet
 from hypernode.catalogue import Catalogue, Setting, SettingValue, as_text
 from hypernode.secrets import MASK, Secret
 
@@ -77,7 +77,7 @@ def get(name: str, selection: Selection, refresh: bool, **connection: Any) -> Ex
     if refresh or name not in catalogue:
         catalogue = catalogue_for(selection, link, refresh=refresh)
     setting = catalogue.find(name)
-    chosen = choose(selection, link, catalogue)
+    chosen = choose(selection, link, naming_fleet(selection, link, catalogue))
     if len(chosen) == 1 and link.value("output") == "table" and not selection.where:
         from hypernode.api.client import Client
 
@@ -105,7 +105,8 @@ def get(name: str, selection: Selection, refresh: bool, **connection: Any) -> Ex
 def set_(name: str, value: str | None, clear: bool, selection: Selection, refresh: bool, **options: Any) -> Exit:
     """Set one setting, wait until it is applied, and read it back.
 
-    A node that has the value already is left alone. A secret's value is a reference (env:, file:, keyring:, cmd:) or
+    A node that has the value already is left alone. The limits of the fleet file count when it names the nodes: for
+    --group, and for --all. A secret's value is a reference (env:, file:, keyring:, cmd:) or
     -, which reads it from stdin; it never stands on the command line.
 
     Examples:
@@ -117,21 +118,25 @@ def set_(name: str, value: str | None, clear: bool, selection: Selection, refres
         raise click.UsageError("Give either a value or --clear.")
     from hnctl.rollout import change_nodes
     from hypernode.fleet.compare import Desired
+    from hypernode.fleet.spec import NO_LIMITS
     from hypernode.fleet.where import parse_where
 
     link = Connection(**options)
     catalogue = catalogue_for(selection, link, refresh=refresh)
     asked = parse_where(selection.where, catalogue)[1] if selection.where else ()
     wished, reference = _wished(catalogue.writable(name), value)
-    chosen = choose(selection, link, catalogue)
-    confirmed_groups = [one.place for one in options["confirm"] if one.count is not None and one.place != "all"]
-    by_group = selection.groups or "group" in asked or confirmed_groups
+    fleet = naming_fleet(selection, link, catalogue)
+    chosen = choose(selection, link, fleet)
+    confirmed_groups = any(one.count is not None and one.place != "all" for one in options["confirm"])
+    by_group = fleet or (load_fleet(selection, link, catalogue) if "group" in asked or confirmed_groups else None)
     values: Mapping[str, SettingValue] = {name: wished}
     desired = Desired(
         dict.fromkeys(chosen, values),
         {wished: reference} if isinstance(wished, Secret) and reference else {},
-        len(chosen),
-        _groups(link, catalogue, selection.file) if by_group else {},
+        len(fleet.nodes) if fleet else len(chosen),
+        {group: by_group.members(group) for group in by_group.groups} if by_group else {},
+        fleet.limits if fleet else NO_LIMITS,
+        fleet.max_failures if fleet else None,
     )
     return change_nodes(link, catalogue, desired, where=selection.where, ask=len(chosen) > 1, **options)
 
@@ -186,11 +191,3 @@ def _wished(setting: Setting, value: str | None) -> tuple[SettingValue, str | No
     if setting.secret:
         return read_secret(setting.name, value)
     return setting.parse(as_utf8(value, f"the value of {setting.name}")), None
-
-
-def _groups(link: Connection, catalogue: Catalogue, file: str | None) -> dict[str, list[str]]:
-    """Return the groups of the fleet file, which confirmations and --where can name."""
-    from hypernode.fleet.spec import load
-
-    fleet = load(fleet_path(link, file), catalogue, with_secrets=False)
-    return {group: fleet.members(group) for group in fleet.groups}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hnctl.render.listing import cell
+from hnctl.render.listing import FORMAT_VERSION, cell
 from hnctl.render.printable import printable
 from hnctl.render.setting import card
 from hypernode.catalogue import Setting, SettingValue
@@ -31,7 +31,7 @@ def explanation_document(
     layers = fleet.layers(node, setting.name)
     winner = layers[-1] if layers and layers[-1].value is not LIFTED else None
     return {
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "node": node,
         "setting": setting.name,
         "managed": winner is not None,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hnctl.render.printable import printable
 
 FORMAT_VERSION = 1
+"""Of all documents and JSON lines but the plan file, which has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,8 @@ class Listing:
     columns: Sequence[str]
     """The columns of the tables, in order; a row may hold more than these."""
     rows: Sequence[Mapping[str, Any]]
-    more: Mapping[str, Any] = field(default_factory=dict)
-    """Further keys of the JSON document."""
+    failures: Sequence[Mapping[str, Any]] = ()
+    """The errors that rows are missing for, as documents; the tables leave them out."""
     empty: str = ""
     """What a person is told when there are no rows."""
 
@@ -30,10 +31,13 @@ class Listing:
 def render_listing(listing: Listing, output: str) -> str:
     """Return `listing` as text in the format `output`."""
     if output in ("json", "yaml"):
-        document = {"format_version": FORMAT_VERSION, listing.name: [dict(row) for row in listing.rows], **listing.more}
+        document = {"format_version": FORMAT_VERSION, listing.name: [dict(row) for row in listing.rows]}
+        if listing.failures:
+            document["failures"] = [dict(error) for error in listing.failures]
         return render_document(document, output)
     if output == "jsonl":
-        return "\n".join(json.dumps(dict(row)) for row in listing.rows)
+        lines = [*listing.rows, *({"error": error} for error in listing.failures)]
+        return "\n".join(json.dumps({"format_version": FORMAT_VERSION, **line}) for line in lines)
     cells = [[cell(row.get(column)) for column in listing.columns] for row in listing.rows]
     heads = [column.replace("_", " ") for column in listing.columns]
     return markdown_table(heads, cells) if output == "markdown" else plain_table(heads, cells)
@@ -79,9 +83,10 @@ def plain_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 def markdown_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table; what would end a cell or make a tag is escaped."""
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-    lines += ["| " + " | ".join(_escaped(text) for text in row) + " |" for row in cells]
+    lines += ["| " + " | ".join(markdown_text(text) for text in row) + " |" for row in cells]
     return "\n".join(lines)
 
 
-def _escaped(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """Return `text` as one line of Markdown that cannot end a cell or make a tag."""
     return printable(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hnctl.command import error_document
 from hnctl.exits import Exit
+from hnctl.render.error import error_document
+from hnctl.render.listing import FORMAT_VERSION
 from hnctl.render.printable import printable
 from hypernode.fleet.rollout import STATES, Outcome
 
@@ -52,7 +53,7 @@ def totals_line(outcomes: Sequence[Outcome]) -> str:
 def run_document(outcomes: Sequence[Outcome], status: Exit, checksum: str) -> dict[str, Any]:
     """Return a run as a JSON document."""
     return {
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "kind": "hnctl-run",
         "checksum": checksum,
         "exit_code": int(status),
@@ -67,7 +68,7 @@ def outcome_row(outcome: Outcome) -> dict[str, Any]:
         "node": outcome.node,
         "state": outcome.state,
         "reason": outcome.error.message if outcome.error is not None else outcome.reason or None,
-        "error": error_document(outcome.error) if outcome.error is not None else None,
+        "error": error_document(outcome.error, node=outcome.node) if outcome.error is not None else None,
         "changes": [
             {"setting": change.setting, "current": change.before, "desired": change.after} for change in outcome.changes
         ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hnctl.render.listing import markdown_table
+from hnctl.render.listing import markdown_table, markdown_text
 from hnctl.render.printable import printable
 from hypernode.fleet.plan import Change, Plan
 
@@ -186,7 +186,7 @@ def render_plan_markdown(plan: Plan, unread: Mapping[str, str]) -> str:
         lines.append(f"**In sync**: {_count(len(plan.compared), 'node')} compared, no difference")
     if unread:
         lines += ["", "Could not be read:", ""]
-        lines += [printable(f"- {node}: {reason}") for node, reason in unread.items()]
+        lines += [markdown_text(f"- {node}: {reason}") for node, reason in unread.items()]
     return "\n".join(lines).lstrip("\n")
 
 

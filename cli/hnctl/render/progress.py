@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hnctl.printing import print_note
+from hnctl.render.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
+    from hypernode.api.models import Flow
+
 
 class Progress:
-    """How far a piece of work is."""
+    """How far a piece of work is. `look` may be called by any thread."""
 
     def __init__(self, bar: RichProgress | None, task: TaskID | None) -> None:
         self._bar = bar
         self._task = task
+        self._looks: dict[str, str] = {}
+        """Node to what the last look saw of it, the newest look last."""
+        self._lock = threading.Lock()
 
-    def step(self) -> None:
-        """Count one node as worked on."""
+    def step(self, node: str) -> None:
+        """Count `node` as worked on."""
         if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task)
+            with self._lock:
+                self._looks.pop(node, None)
+                self._bar.update(self._task, advance=1, look=self._newest())
+
+    def look(self, node: str, flows: Sequence[Flow]) -> None:
+        """Show on the bar what a look at the flows of `node` saw."""
+        if self._bar is not None and self._task is not None:
+            with self._lock:
+                self._looks.pop(node, None)
+                self._looks[node] = seen(node, flows)
+                self._bar.update(self._task, look=self._newest())
+
+    def _newest(self) -> str:
+        return next(reversed(self._looks.values()), "")
 
     def tell(self, line: str) -> None:
         """Write a line that stays."""
@@ -36,10 +56,20 @@ class Progress:
             print_note(line)
 
 
+def seen(node: str, flows: Sequence[Flow]) -> str:
+    """Return what a look at the flows of `node` saw, in a few words: of several the first that has not ended."""
+    if not flows:
+        return f"{node}: its flow is not in the logbook yet"
+    flow = next((flow for flow in flows if not flow.is_over), flows[0])
+    return printable(
+        f"{node}: {flow.name} {flow.state or 'not started'} {flow.progress.completed}/{flow.progress.total}"
+    )
+
+
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Progress]:
-    """Show how far `total` nodes are; a bar appears only for several nodes on a terminal."""
-    if total < 2 or not sys.stderr.isatty():
+def progress(what: str, total: int, *, least: int = 2) -> Iterator[Progress]:
+    """Show how far `total` nodes are; a bar appears only on a terminal, and for `least` nodes or more."""
+    if total < least or not sys.stderr.isatty():
         yield Progress(None, None)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -47,6 +77,12 @@ def progress(what: str, total: int) -> Iterator[Progress]:
 
     from hnctl.render.console import make_console
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[look]}", markup=False),
+    )
     with RichProgress(*columns, console=make_console(stderr=True), transient=True) as bar:
-        yield Progress(bar, bar.add_task(what, total=total))
+        yield Progress(bar, bar.add_task(what, total=total, look=""))

@@ -1,4 +1,4 @@
-"""What the API answers, as frozen values. Lenient: unknown fields are ignored, and a missing one is None.
+"""What the API answers, as frozen values. Lenient: unknown fields are ignored, and one that is null is missing.
 
 The API says "app" where we say node; that word is translated here and nowhere else.
 """
@@ -8,13 +8,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class ApiModel(BaseModel):
     """A part of an answer."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None}
+        return data
 
 
 class Product(ApiModel):
@@ -62,6 +69,20 @@ class Node(ApiModel):
     in_production: bool | None = None
     destroyed: bool | None = None
     labels: tuple[str, ...] = ()
+    """Texts like ``k=v``, or just ``k``."""
+
+    @field_validator("product", mode="before")
+    @classmethod
+    def _no_product(cls, data: Any) -> Any:
+        return data or None
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _from_object(cls, data: Any) -> Any:
+        # Some endpoints answer {"k": "v", "text": null} (CONTRACT.md 2.8).
+        if isinstance(data, dict):
+            return [key if value is None else f"{key}={value}" for key, value in data.items()]
+        return data
 
 
 class Progress(ApiModel):
@@ -93,15 +114,8 @@ class Flow(ApiModel):
     """Last sign of life; None before the start."""
     node: str | None = Field(default=None, validation_alias="logbook")
     progress: Progress = Progress()
+    """Missing in some answers, as `tracker` is (CONTRACT.md 1.7)."""
     tracker: Tracker = Tracker()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, data: Any) -> Any:
-        # `progress` and `tracker` are missing in some answers (CONTRACT.md 1.7); null is treated the same.
-        if isinstance(data, dict):
-            return {key: value for key, value in data.items() if value is not None}
-        return data
 
     @property
     def is_over(self) -> bool:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from hypernode.api.flows import FIRST_INTERVAL
 from hypernode.catalogue import Catalogue
@@ -35,6 +36,7 @@ from hypernode.private_files import make_folder
 if TYPE_CHECKING:
     from hypernode.api.models import Flow
 
+OnLook: TypeAlias = "Callable[[str, Sequence[Flow]], None]"
 State = Literal["done", "unchanged", "failed", "unknown", "not_attempted"]
 STATES: tuple[State, ...] = ("done", "unchanged", "failed", "unknown", "not_attempted")
 
@@ -82,7 +84,7 @@ def apply(
     lock_folder: Path,
     stop: threading.Event,
     failed_before: int = 0,
-    on_start: Callable[[str], None] | None = None,
+    on_look: OnLook | None = None,
 ) -> Iterator[Outcome]:
     """Carry out `plan`, which was shown and agreed to, and yield an outcome for each of its nodes as it is known.
 
@@ -95,7 +97,7 @@ def apply(
         lock_folder: Where the locks are that keep two runs from one node; one folder per API host.
         stop: Once it is set, no more nodes are started.
         failed_before: Nodes that failed before this, when they were read; they count.
-        on_start: Told each node that is begun.
+        on_look: Told a node and its flows after each look at them, from the thread that works on the node.
     """
     nodes = plan.by_node()
     waiting = deque(nodes)
@@ -106,9 +108,7 @@ def apply(
         while True:
             while not (reason := _reason_to_stop(stop, failures, most)) and waiting and len(running) < options.parallel:
                 node = waiting.popleft()
-                if on_start is not None:
-                    on_start(node)
-                task = executor.submit(bring, node, nodes[node], store, catalogue, options, lock_folder)
+                task = executor.submit(bring, node, nodes[node], store, catalogue, options, lock_folder, on_look)
                 running[task] = node
             if reason:
                 # An executor with fewer workers has begun less than it was given.
@@ -155,7 +155,13 @@ def _reason_to_stop(stop: threading.Event, failures: int, most: int | None) -> s
 
 
 def bring(
-    node: str, changes: Sequence[Change], store: Store, catalogue: Catalogue, options: Options, lock_folder: Path
+    node: str,
+    changes: Sequence[Change],
+    store: Store,
+    catalogue: Catalogue,
+    options: Options,
+    lock_folder: Path,
+    on_look: OnLook | None = None,
 ) -> Outcome:
     """Bring one node to what `changes` wish, and return what became of it. Raises nothing of ours."""
     started = time.monotonic()
@@ -179,8 +185,9 @@ def bring(
                     hint="Wait for it (hnctl flows watch), or allow it with --ignore-running",
                 )
             update = store.write(node, {change.setting: change.desired for change in left})
+            told = None if on_look is None else partial(on_look, node)
             try:
-                flows = update.wait(options.timeout, interval=options.interval, on_look=None)
+                flows = update.wait(options.timeout, interval=options.interval, on_look=told)
             except (FlowFailed, NotApplied) as exc:
                 return outcome("failed", exc)
             except HypernodeError as exc:

@@ -95,7 +95,10 @@ class MemoryPending:
         self.store.waits.append((timeout, interval))
         if self.node in self.store.ended:
             raise self.store.ended[self.node]
-        return (Flow(uuid=f"flow-of-{self.node}", name="update_node", state="success"),)
+        flows = (Flow(uuid=f"flow-of-{self.node}", name="update_node", state="success"),)
+        if on_look is not None:
+            on_look(flows)
+        return flows
 
 
 class OneWorker(ThreadPoolExecutor):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from hypernode.errors import (
     Rejected,
 )
 from hypernode.fleet.plan import Plan, make_plan
-from hypernode.fleet.rollout import STATES, Options, Outcome, apply, check_fresh
+from hypernode.fleet.rollout import STATES, OnLook, Options, Outcome, apply, check_fresh
 from hypernode.fleet.spec import Share
 from hypernode.secrets import Secret
 
@@ -54,6 +54,18 @@ def plan_for(nodes: Answers, **wishes: Any) -> Plan:
     return make_plan(nodes, dict.fromkeys(nodes, wishes or {"php_version": "8.3"}), CATALOGUE)
 
 
+class Noting(Executor):
+    """Hands nodes on to `executor`, and notes the name of each."""
+
+    def __init__(self, executor: Executor, events: list[str | Outcome]) -> None:
+        self._executor = executor
+        self._events = events
+
+    def submit(self, task: Any, /, node: Any, *args: Any, **more: Any) -> Future[Any]:
+        self._events.append(node)
+        return self._executor.submit(task, node, *args, **more)
+
+
 @dataclass
 class Run:
     """A rollout, and in which order its nodes were begun and ended."""
@@ -67,6 +79,7 @@ class Run:
     stop: threading.Event = field(default_factory=threading.Event)
     events: list[str | Outcome] = field(default_factory=list)
     """The name of each node when it is begun, and each outcome."""
+    on_look: OnLook | None = None
 
     def outcomes(self, *, failed_before: int = 0) -> dict[str, Outcome]:
         with ThreadPoolExecutor(self.workers or self.options.parallel) as executor:
@@ -81,12 +94,12 @@ class Run:
             self.plan,
             self.store,
             CATALOGUE,
-            executor,
+            Noting(executor, self.events),
             options=self.options,
             lock_folder=self.locks,
             stop=self.stop,
             failed_before=failed_before,
-            on_start=self.events.append,
+            on_look=self.on_look,
         )
 
     @property
@@ -342,6 +355,14 @@ def test_nodes_are_begun_in_the_order_of_the_plan(locks):
     run = Run(plan_for(shops(7)), MemoryStore(shops(7)), locks, Options(parallel=2))
     run.outcomes()
     assert run.begun == list(run.plan.nodes)
+
+
+def test_what_each_look_at_a_flow_saw_is_told_with_the_name_of_the_node(locks):
+    seen: list[tuple[str, list[str]]] = []
+    run = Run(plan_for(shops(3)), MemoryStore(shops(3)), locks)
+    run.on_look = lambda node, flows: seen.append((node, [flow.uuid for flow in flows]))
+    run.outcomes()
+    assert sorted(seen) == [(f"shop{n}", [f"flow-of-shop{n}"]) for n in range(3)]
 
 
 # The failure budget
