@@ -117,8 +117,10 @@ def test_the_sdk_shows_no_secret_in_any_repr_or_error(guarded: Sandbox, monkeypa
             node.settings.set(new_relic_secret=hypernode.Secret(NEW))
         shown += [str(caught.value), repr(caught.value), repr(vars(caught.value))]
         guarded.set_faults({"reset": ["kaasshop"]})
-        with pytest.raises(hypernode.HypernodeError) as caught_again:
-            node.settings.set(new_relic_secret=hypernode.Secret(NEW))
+        impatient = hypernode.Transport(guarded.url, deadline=0.1)
+        broken = hypernode.Client("kaasshop", token=token, transport=impatient)
+        with impatient, pytest.raises(hypernode.HypernodeError) as caught_again:
+            broken.settings.set(new_relic_secret=hypernode.Secret(NEW))
         error: BaseException | None = caught_again.value
         while error is not None:  # as whoever reports a crash would
             shown += [repr(error), *(repr(vars(value)) for value in vars(error).values() if hasattr(value, "__dict__"))]
