@@ -8,6 +8,8 @@ import logging
 import os
 import pickle
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -198,11 +200,11 @@ def test_a_file_that_gives_nothing_is_told_by_its_reference_only(tmp_path: Path)
         check_present(Reference("file", "none"), folder=tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_we_may_not_read_is_told(tmp_path: Path):
+def test_a_file_that_we_may_not_read_is_told(tmp_path: Path, as_nobody: Callable[[], AbstractContextManager[None]]):
     (tmp_path / "nr").write_text(CANARY)
     (tmp_path / "nr").chmod(0)
-    assert unavailable("file:nr", tmp_path) == "file:nr cannot be read: Permission denied"
+    with as_nobody():
+        assert unavailable("file:nr", tmp_path) == "file:nr cannot be read: Permission denied"
 
 
 def test_a_path_that_no_file_can_have_leads_nowhere(tmp_path: Path):

@@ -190,12 +190,11 @@ def test_a_folder_is_no_file(tmp_path):
     assert str(caught.value) == f"{tmp_path}:1:1: this is a folder, not a file"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_told(tmp_path):
+def test_a_file_that_may_not_be_read_is_told(tmp_path, as_nobody):
     path = tmp_path / "fleet.yaml"
     path.write_text("version: 1")
     path.chmod(0)
-    with pytest.raises(FileError) as caught:
+    with pytest.raises(FileError) as caught, as_nobody():
         read_file(path)
     assert str(caught.value) == f"{path}:1:1: the file cannot be read: Permission denied"
 
