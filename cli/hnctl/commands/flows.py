@@ -44,7 +44,7 @@ def list_(nodes: tuple[str, ...], limit: int, output: str | None, **connection: 
     link = Connection(output=output, **connection)
     node = _one(nodes)
     rows = [_row(flow) for flow in _flows(link, node).iter(limit)]
-    columns = ["name", "state", "progress", "created_at", "updated_at", "uuid"]
+    columns = ["name", "state", "progress", "created_at", "uuid"]
     print_listing(Listing("flows", columns, rows, empty="No flows."), link.value("output"))
 
 

@@ -29,9 +29,14 @@ def make_console(*, stderr: bool = False) -> Console:
     return console
 
 
-def capture(renderable: RenderableType, *, stderr: bool = False) -> str:
-    """Return what stdout, or stderr, would show of `renderable`, without blanks at the ends of lines."""
+def capture(renderable: RenderableType, *, stderr: bool = False, width: int | None = None) -> str:
+    """Return what stdout, or stderr, would show of `renderable`, without blanks at the ends of lines.
+
+    `width` is in columns; None: that of the terminal.
+    """
     console = make_console(stderr=stderr)
+    if width is not None:
+        console.width = width
     with console.capture() as captured:
         console.print(renderable)
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))

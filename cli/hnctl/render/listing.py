@@ -10,6 +10,8 @@ from typing import Any
 from hnctl.render.printable import printable
 
 FORMAT_VERSION = 1
+_GAP = 2
+_LEAST_TO_FOLD_INTO = 20
 """Of all documents and JSON lines but the plan file, which has its own."""
 
 
@@ -66,18 +68,27 @@ def cell(value: object) -> str:
 
 
 def plain_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """Return an aligned table that fits the terminal; outside of one it is as wide as it needs to be."""
+    """Return an aligned table. Where the terminal is too narrow, the last column folds if that leaves it readable.
+
+    Else the lines are longer than the terminal is wide: broken words in every column would be worse.
+    """
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    from hnctl.render.console import capture
+    from hnctl.render.console import capture, make_console
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for head in heads:
-        table.add_column(head, overflow="fold")
+    widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
+    before_last = sum(widths[:-1]) + _GAP * (len(widths) - 1)
+    room = make_console().width - before_last
+    if room >= _LEAST_TO_FOLD_INTO:
+        widths[-1] = min(widths[-1], room)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for head, width in zip(heads, widths, strict=True):
+        table.add_column(head, width=width, overflow="fold")
     for row in cells:
         table.add_row(*(Text(text) for text in row))
-    return capture(table)
+    return capture(table, width=before_last + widths[-1] + _GAP)
 
 
 def markdown_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
