@@ -47,6 +47,8 @@ def _selecting(*options: Any) -> Callable[[F], F]:
             all_nodes: bool = False,
             **others: Any,
         ) -> Any:
+            if where is not None and not where.strip():
+                raise click.UsageError("--where is empty; without it the command is about all chosen nodes.")
             selection = Selection(nodes, groups, all_nodes, exclude, where, file)
             return function(*args, selection=selection, **others)
 

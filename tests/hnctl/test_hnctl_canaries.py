@@ -168,6 +168,7 @@ def test_a_foreign_host_in_location_next_or_a_redirect_is_never_called(
 
     applied = hnctl("apply", "--yes")
     assert applied.status == 0, "the uuid in Location is used, its host is not"
+    assert any("tracker_uuid=" in entry.path for entry in guarded.log())
 
     many = next(name for name in guarded.names if len(_flows(guarded, name)) > 100)
     listed = hnctl("flows", "list", "-n", many, "--limit", "110", "-o", "json")

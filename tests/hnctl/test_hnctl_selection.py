@@ -166,3 +166,11 @@ def test_with_no_node_named_it_is_the_one_of_the_environment_else_the_one_we_sta
     monkeypatch.setenv("HYPERNODE_APP_NAME", "theeplein")
     assert chosen(hnctl) == ["theeplein"]
     assert chosen(hnctl, "--exclude", "theeplein") == []
+
+
+@pytest.mark.parametrize("command", [["diff"], ["apply", "--yes"], ["settings", "get", "php_version", "--all"]])
+def test_an_empty_where_is_no_way_to_choose_everything(command: list[str], hnctl: Hnctl, box: Sandbox):
+    refused = hnctl(*command, "--where", " ")
+    assert refused.status == 64
+    assert "--where is empty" in refused.err
+    assert box.log() == []

@@ -272,6 +272,8 @@ class Transport:
     def _content(self, response: requests.Response, call: _Call) -> bytes:
         """Return the answer's body, piece by piece: one that drips in must not outlast the call."""
         content = bytearray()
+        # An answer that comes late has the time of any answer; what it says is why the call ends.
+        give_up = max(call.give_up, self._clock() + self._timeout[1])
         try:
             while piece := response.raw.read1(_PIECE, decode_content=True):
                 content += piece
@@ -282,10 +284,10 @@ class Transport:
                         status=response.status_code,
                         node=call.node,
                     )
-                if self._clock() > call.give_up:
+                if self._clock() > give_up:
                     response.close()
                     raise ConnectionFailed(
-                        f"{call.what}: the answer was not complete after {self._deadline:.0f} seconds",
+                        f"{call.what}: the answer did not come to its end",
                         maybe_applied=True,
                         node=call.node,
                     )

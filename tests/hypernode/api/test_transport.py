@@ -734,6 +734,16 @@ def test_a_server_that_says_nothing_is_left_when_the_time_is_over():
     assert caught.value.maybe_applied is True
 
 
+def test_an_answer_that_comes_after_the_deadline_still_says_why(net: Net, clock: Any):
+    def late(_: Any) -> tuple[int, dict[str, str], str]:
+        clock.now += 100
+        return 503, {}, "busy"
+
+    net.add_callback("GET", API + PATH, late)
+    with Transport(sleep=clock.sleep, clock=clock) as transport, pytest.raises(TryLater):
+        read(transport)
+
+
 def test_an_answer_that_drips_in_does_not_outlast_the_deadline():
     def drip(connection: socket.socket) -> None:
         hear(connection)
@@ -745,12 +755,12 @@ def test_an_answer_that_drips_in_does_not_outlast_the_deadline():
     started = time.monotonic()
     with (
         server(drip) as port,
-        Transport(f"http://127.0.0.1:{port}", timeout=5, deadline=0.2) as transport,
+        Transport(f"http://127.0.0.1:{port}", timeout=0.3, deadline=0.2) as transport,
         pytest.raises(ConnectionFailed) as caught,
     ):
         read(transport)
     assert time.monotonic() - started < 3
-    assert "GET /v2/app/kaasshop/: the answer was not complete after" in caught.value.message
+    assert caught.value.message == "GET /v2/app/kaasshop/: the answer did not come to its end"
 
 
 def test_a_connection_that_is_reset_is_lost(clock: Any):
