@@ -27,12 +27,13 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from hypernode.api.answers import Answer, decode, failure
+from hypernode.api.answers import Answer, decode
 from hypernode.api.links import linked_path, redirected
 from hypernode.api.pace import Pace
 from hypernode.api.retries import pause_before_retry, retry_after_seconds
 from hypernode.config import DEFAULT_API_URL, check_api_url
 from hypernode.errors import ApiError, BadAnswer, ConnectionFailed, InputError, TokenRefused, TryLater
+from hypernode.refusals import failure
 from hypernode.secrets import Secret
 from hypernode.version import __version__
 
