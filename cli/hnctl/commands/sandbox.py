@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import sys
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 
 from hnctl.command import Command
+from hnctl.completion import complete_node
 from hnctl.exits import Exit
 from hnctl.options import option
+from hnctl.printing import print_data
 from hnctl.value_types import SECONDS
-from hypernode.errors import InputError, InvalidNode, MissingPart
+from hypernode.errors import InputError, InvalidNode, MissingPart, NoToken
 from hypernode.sandbox.faults import ANY, Fault, Rule, make_rules, parse_option, show_rules
 
 _option = partial(option, prefix="HNCTL_SANDBOX_")
 _EXTRA = ("starlette", "uvicorn", "httptools", "uvloop")
+_SOURCE_IT = "Source what `hnctl sandbox serve` prints"
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 _LONGEST_VARIABLE = 128 * 1024  # MAX_ARG_STRLEN of Linux
 
@@ -120,6 +125,43 @@ def demo() -> Exit:
     from hnctl.demo import play
 
     return play()
+
+
+@sandbox.command("node-tools", cls=Command)
+@click.argument("folder", metavar="DIR", type=click.Path(readable=False, path_type=Path))
+@_option(
+    "--node",
+    metavar="NODE",
+    shell_complete=complete_node,
+    help="Which node to be.  [default: HYPERNODE_APP_NAME, else the first with a token]",
+)
+def node_tools(folder: Path, node: str | None) -> None:
+    """Make this machine a node of a running sandbox.
+
+    Writes hypernode-systemctl, hypernode-servicectl, hypernode-oom-protect, hypernode-log and the files of the node
+    into DIR, and prints the lines that point the shell to them. They answer as the real ones do, and talk to the
+    sandbox that HNCTL_API_URL and HYPERNODE_API_TOKENS lead to. What an earlier run left in DIR is replaced.
+
+    Example:
+      hnctl sandbox node-tools ./node --node kaasshop > node.sh
+      . ./node.sh
+      hypernode-systemctl settings php_version 8.4 --block
+    """
+    from hnctl.connection import Connection
+    from hypernode.credentials import explicit, tokens_in_environment
+    from hypernode.sandbox.node_tools import write_node_tools
+
+    tokens = tokens_in_environment()  # and nowhere else: what is kept or fetched elsewhere is a real one
+    node = node or os.environ.get("HYPERNODE_APP_NAME") or next(iter(tokens), None)
+    if node is None or node not in tokens:
+        raise NoToken(f"HYPERNODE_API_TOKENS has no token{f' for {node}' if node else ''}", hint=_SOURCE_IT, node=node)
+    token = explicit(tokens[node], node).secret.reveal()
+    write_node_tools(folder, node=node, token=token, api_url=Connection().api_url)
+    folder = Path(os.path.abspath(folder))
+    print_data(
+        f'export PATH={shlex.quote(str(folder / "bin"))}:"$PATH"\n'
+        f"export HNCTL_NODE_ROOT={shlex.quote(str(folder / 'root'))}"
+    )
 
 
 def _check_installed() -> None:

@@ -30,6 +30,7 @@ _ROUTES: tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...] = (
     # Both spellings work for reading (CONTRACT.md 1.2).
     (re.compile(r"/logbook/v1/logbooks/([^/]+)/flows/?"), "list_flows", _READ),
 )
+_LONGEST_AGENT = 100
 _NO_ANSWER = frozenset({Fault.RESET, Fault.HANG, Fault.LOST_ANSWER})
 
 
@@ -166,6 +167,7 @@ def _find_route(path: str) -> tuple[str, tuple[str, ...], str | None] | None:
 
 def _make_entry(scope: Scope, seq: int, at: float, outcome: Outcome) -> Entry:
     path, query = scope["raw_path"], scope["query_string"]
+    agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
     return Entry(
         seq=seq,
         at=at,
@@ -177,4 +179,5 @@ def _make_entry(scope: Scope, seq: int, at: float, outcome: Outcome) -> Entry:
         changed=outcome.changed,
         overlap=outcome.overlap,
         fault=outcome.fault.value if outcome.fault else None,
+        agent=agent[:_LONGEST_AGENT].decode("latin-1"),
     )

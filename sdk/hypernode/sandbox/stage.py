@@ -36,6 +36,8 @@ class Entry:
     overlap: bool = False
     """Whether a write came while another job of the node was not over."""
     fault: str | None = None
+    agent: str = ""
+    """The User-Agent, at most 100 characters of it: by which way the request came."""
 
     def as_json(self) -> dict[str, object]:
         """Return the entry as the control path shows it."""
