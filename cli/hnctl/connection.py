@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,17 +14,20 @@ import click
 from hnctl import value_types
 from hypernode.catalogue import Catalogue
 from hypernode.config import Config, load_config
-from hypernode.credentials import Token, find_token
-from hypernode.errors import CredentialsError, InputError
+from hypernode.credentials import Token, find_token, own_name
+from hypernode.errors import CredentialsError, InputError, InvalidNode
 from hypernode.secrets import Secret
 
 if TYPE_CHECKING:
     from hypernode.api.transport import Transport
-    from hypernode.fleet.stores import ApiReader, ApiStore
+    from hypernode.fleet.stores import Reader, Store
+    from hypernode.fleet.ways import Way
+    from hypernode.node.shell import Shell
+    from hypernode.node.ssh import Ssh
 
 
 class Connection:
-    """The way to the API for one run of a command.
+    """The ways to nodes for one run of a command: the API, SSH, and the machine we stand on.
 
     Args:
         options: The values of `connection_options`; None stands for the config's or the default.
@@ -35,9 +39,12 @@ class Connection:
         self.api_url = str(self.value("api_url")).rstrip("/")
         self.parallel = int(self.value("parallel"))
         self._transport: Transport | None = None
+        self._ssh: Ssh | None = None
         self._tokens: dict[str, Token | CredentialsError] = {}
         self._lock = threading.Lock()
         self._only_node: str | None = None
+        if context := click.get_current_context(silent=True):  # there is none while a shell completes a line
+            context.call_on_close(self._close)
 
     def value(self, key: str) -> Any:
         """Return the option, variable, config value or default called `key`, typed.
@@ -104,18 +111,70 @@ class Connection:
             raise found
         return found
 
-    def reader(self) -> ApiReader:
-        """Return the way to read nodes, which cannot write."""
-        from hypernode.fleet.stores import ApiReader
+    @property
+    def ssh(self) -> Ssh:
+        """SSH for this run, made when it is first needed; its connections end with the command."""
+        with self._lock:
+            if self._ssh is None:
+                from hypernode.node.ssh import Ssh
 
-        return ApiReader(self.transport, self.token)
+                file = self.value("ssh_config")
+                config = None if file is None else Path(file).expanduser()
+                self._ssh = Ssh(config=config, connect_timeout=float(self.value("timeout")))
+        return self._ssh
 
-    def store(self, catalogue: Catalogue) -> ApiStore:
-        """Return the way to read and write nodes."""
-        from hypernode.fleet.stores import ApiStore
+    def shell(self, node: str, way: Way) -> Shell:
+        """Return what runs commands on `node`: here if its way is local, else over SSH.
 
-        interval = float(self.value("poll_interval"))
-        return ApiStore(self.transport, self.token, catalogue, interval=interval)
+        Raises:
+            InvalidNode: Its way is local, and this machine is another one.
+        """
+        if way.via != "local":
+            from hypernode.node.target import Target
+
+            host = (way.host or str(self.value("ssh_host"))).replace("{node}", node)
+            port = way.port or self.value("ssh_port")
+            return self.ssh.shell(Target(host, way.user or str(self.value("ssh_user")), port))
+        from hypernode.node.shell import LocalShell
+
+        own = own_name()
+        if own != node:
+            here = f"this machine is {own}" if own else "this machine is no node"
+            raise InvalidNode(
+                f"it is reached via: local, and {here}", hint="Run hnctl there, or use via: ssh", node=node
+            )
+        return LocalShell()
+
+    def reader(self, catalogue: Catalogue, ways: Mapping[str, Way]) -> Reader:
+        """Return the way to read nodes, which cannot write; `ways` as in `Plan.ways`."""
+        from hypernode.fleet.stores import ApiReader, EachReader
+
+        api = ApiReader(self.transport, self.token)
+        if not ways:
+            return api
+        from hypernode.fleet.tool_stores import ToolReader
+
+        tool = ToolReader(
+            lambda node: self.shell(node, ways[node]), catalogue, read_timeout=float(self.value("timeout"))
+        )
+        return EachReader(lambda node: tool if node in ways else api)
+
+    def store(self, catalogue: Catalogue, ways: Mapping[str, Way]) -> Store:
+        """Return the way to read and write nodes; `ways` as in `Plan.ways`."""
+        from hypernode.fleet.stores import ApiStore, EachStore
+
+        api = ApiStore(self.transport, self.token, catalogue, interval=float(self.value("poll_interval")))
+        if not ways:
+            return api
+        from hypernode.fleet.tool_stores import ToolStore
+
+        tool = ToolStore(
+            lambda node: self.shell(node, ways[node]),
+            catalogue,
+            read_timeout=float(self.value("timeout")),
+            timeout=float(self.value("wait")),
+        )
+        return EachStore(lambda node: tool if node in ways else api)
 
     def catalogue(self) -> Catalogue:
         """Return the settings of this version, with the API's own list laid over them if it was fetched today."""
@@ -142,6 +201,10 @@ class Connection:
             "--refresh asks the API, and so needs a node whose token it can use",
             hint="Name it with -n NODE, or set HYPERNODE_APP_NAME",
         )
+
+    def _close(self) -> None:
+        if self._ssh is not None:
+            self._ssh.close()
 
     @contextmanager
     def executor(self) -> Iterator[ThreadPoolExecutor]:

@@ -24,6 +24,7 @@ class Exit(IntEnum):
     UNKNOWN = 6
     USAGE = 64
     BAD_FILE = 65
+    TOOL_MISSING = 69
     TRY_LATER = 75
     INTERRUPTED = 130
     TERMINATED = 143
@@ -34,9 +35,11 @@ _BY_CLASS: tuple[tuple[type[errors.HypernodeError], Exit], ...] = (
     (errors.InputError, Exit.USAGE),
     (errors.CredentialsError, Exit.CREDENTIALS),
     (errors.Forbidden, Exit.CREDENTIALS),
+    (errors.ToolMissing, Exit.TOOL_MISSING),
     (errors.TryLater, Exit.TRY_LATER),
     (errors.OutcomeUnknown, Exit.UNKNOWN),
     (errors.FlowTimedOut, Exit.UNKNOWN),
+    (errors.NotVerified, Exit.UNKNOWN),
     (errors.SafetyError, Exit.REFUSED),
 )
 

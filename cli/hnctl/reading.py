@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_failures
@@ -13,8 +13,25 @@ from hnctl.render.error import error_document
 from hnctl.render.printable import printable
 from hnctl.render.progress import progress
 from hnctl.selection import Selection, choose, load_fleet, naming_fleet
-from hypernode.catalogue import Catalogue
+from hnctl.ways import find_ways
+from hypernode.catalogue import Catalogue, Setting, SettingValue
 from hypernode.errors import HypernodeError
+
+if TYPE_CHECKING:
+    from hypernode.fleet.ways import Way
+
+
+def read_one(
+    link: Connection, node: str, setting: Setting, ways: Mapping[str, Way], catalogue: Catalogue
+) -> SettingValue:
+    """Return the live value of one setting of one node."""
+    if node in ways:
+        return setting.typed(link.reader(catalogue, ways).read(node, [setting.name]).get(setting.name))
+    from hypernode.api.client import Client
+
+    link.address([node])
+    with Client(node, token=link.token(node), transport=link.transport, catalogue=catalogue) as client:
+        return client.settings.get(setting.name)
 
 
 def read_chosen(
@@ -22,11 +39,19 @@ def read_chosen(
     selection: Selection,
     catalogue: Catalogue,
     *,
+    names: Collection[str] | None = None,
+    only_api: bool = False,
     only_named_file: bool = False,
 ) -> tuple[dict[str, Mapping[str, Any]], dict[str, HypernodeError]]:
     """Return the answers of the chosen nodes for which --where holds, and the errors of those that gave none.
 
-    `only_named_file`: see `naming_fleet`.
+    Args:
+        link: The ways to them.
+        selection: Which nodes.
+        catalogue: The settings.
+        names: The settings that are needed; None: all there is.
+        only_api: Whether to ask the API even where the fleet file names another way.
+        only_named_file: See `naming_fleet`.
     """
     from hypernode.fleet.stores import read_nodes
     from hypernode.fleet.where import facts_of, parse_where
@@ -36,12 +61,15 @@ def read_chosen(
     chosen = choose(selection, link, fleet)
     link.address(chosen)
     groups = (fleet or load_fleet(selection, link, catalogue)).nodes if "group" in fields else {}
+    ways = {} if only_api else find_ways(link, selection, chosen, fleet)
+    needed = None if names is None else {*names, *fields}
 
     def keep(node: str, detail: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return detail if test is None or test(facts_of(detail, node, groups.get(node, ()))) else None
 
     with progress("reading", len(chosen)) as bar, link.executor() as executor:
-        return read_nodes(link.reader(), chosen, executor, keep=keep, on_node=bar.step)
+        reader = link.reader(catalogue, ways)
+        return read_nodes(reader, chosen, executor, keep=keep, names=lambda _: needed, on_node=bar.step)
 
 
 def print_rows(

@@ -27,17 +27,18 @@ from hypernode.fleet.spec import Share
 from hypernode.places import state_folder
 
 if TYPE_CHECKING:
-    from hypernode.fleet.stores import ApiStore
+    from hypernode.fleet.stores import Store
 
 
 def compare_nodes(link: Connection, catalogue: Catalogue, desired: Desired, where: str | None) -> Comparison:
     """Read the nodes of `desired` and plan their changes."""
     from hypernode.fleet.where import parse_where
 
-    test = parse_where(where, catalogue)[0] if where else None
+    test, asked = parse_where(where, catalogue) if where else (None, frozenset[str]())
     link.address(list(desired.values))
     with progress("reading", len(desired.values)) as bar, link.executor() as executor:
-        return compare(desired, link.reader(), catalogue, executor, where=test, on_node=bar.step)
+        reader = link.reader(catalogue, desired.ways)
+        return compare(desired, reader, catalogue, executor, where=test, asked=asked, on_node=bar.step)
 
 
 def show_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool, stderr: bool = False) -> None:
@@ -93,6 +94,8 @@ def carry_out(
         max_failures: How many nodes may fail before no more are started; None: what the plan says.
         verbose: Whether every node of the plan is shown by itself.
     """
+    prompting = asked_by_tool(plan, catalogue)
+    ask = ask or bool(prompting)
     output = link.value("output")
     unread = {node: error.message for node, error in failures.items()}
     if output == "table" and (ask or plan.hazardous):
@@ -101,7 +104,7 @@ def carry_out(
         show_plan(plan, unread, verbose=verbose, stderr=True)
     if plan.changes:
         plan.raise_if_unsafe([*confirm, *_ask_for_hazards(plan, confirm)], force=force)
-        _ask(plan, ask=ask, yes=yes)
+        _ask(plan, prompting, ask=ask, yes=yes)
     options = Options(
         parallel=link.parallel,
         max_failures=max_failures or plan.max_failures,
@@ -109,7 +112,7 @@ def carry_out(
         interval=float(link.value("poll_interval")),
         ignore_running=ignore_running,
     )
-    outcomes, interrupted = _run(link, link.store(catalogue), catalogue, plan, failures, options)
+    outcomes, interrupted = _run(link, link.store(catalogue, plan.ways), catalogue, plan, failures, options)
     return _sum_up(plan, outcomes, interrupted, output)
 
 
@@ -133,9 +136,16 @@ def _ask_for_hazards(plan: Plan, confirmations: Sequence[Confirmation]) -> list[
     return answers
 
 
-def _ask(plan: Plan, *, ask: bool, yes: bool) -> None:
+def asked_by_tool(plan: Plan, catalogue: Catalogue) -> list[str]:
+    """Return the settings of `plan` about which hypernode-systemctl asks: whoever agrees to it answers that too."""
+    return sorted({c.setting for c in plan.changes if c.node in plan.ways and catalogue[c.setting].tool_prompts})
+
+
+def _ask(plan: Plan, prompting: Sequence[str], *, ask: bool, yes: bool) -> None:
     if yes or not ask:
         return
+    if prompting:
+        print_note(f"hypernode-systemctl asks before it changes {', '.join(prompting)}; a yes here answers it.")
     nodes = len(plan.nodes)
     if not _may_ask():
         raise NotAgreed("nobody is there to say yes; nothing was changed", hint="Add --yes")
@@ -145,7 +155,7 @@ def _ask(plan: Plan, *, ask: bool, yes: bool) -> None:
 
 def _run(
     link: Connection,
-    store: ApiStore,
+    store: Store,
     catalogue: Catalogue,
     plan: Plan,
     failures: Mapping[str, HypernodeError],

@@ -36,7 +36,7 @@ class TokenCheck:
 
 def check_tokens(link: Connection, selection: Selection) -> list[TokenCheck]:
     """Try the tokens of the chosen nodes, and return what became of each, by node."""
-    details, failures = read_chosen(link, selection, link.catalogue())
+    details, failures = read_chosen(link, selection, link.catalogue(), only_api=True)
     checks = [_judge(link, node, details.get(node), failures.get(node)) for node in {**details, **failures}]
     return sorted(checks, key=lambda check: check.node)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hypernode.config import parse_seconds
 from hypernode.errors import InputError
+from hypernode.node.target import check_host, check_user
 
 if TYPE_CHECKING:
     from hypernode.fleet.plan import Confirmation
@@ -66,6 +68,22 @@ class ShareType(click.ParamType):  # type: ignore[type-arg]  # see Seconds
             self.fail(f"{value!r}: it {exc}", param, ctx)
 
 
+class Checked(click.ParamType):  # type: ignore[type-arg]  # see Seconds
+    """A text for which `check` raises no `InputError`."""
+
+    name = "text"
+
+    def __init__(self, check: Callable[[str], str]) -> None:
+        self._check = check
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return `value` if it is good."""
+        try:
+            return self._check(str(value))
+        except InputError as exc:
+            self.fail(exc.message, param, ctx)
+
+
 SECONDS = Seconds()
 TICK = Seconds(least=0.001)
 PARALLEL = click.IntRange(1, 256)
@@ -76,6 +94,9 @@ OF_CONFIG: dict[str, click.ParamType[Any]] = {
     "parallel": PARALLEL,
     "poll_interval": TICK,
     "rps": RPS,
+    "ssh_host": Checked(check_host),
+    "ssh_port": click.IntRange(1, 65535),
+    "ssh_user": Checked(check_user),
     "timeout": TICK,
     "wait": SECONDS,
 }

@@ -6,6 +6,12 @@
         if node.settings.get("php_version") != "8.4":
             node.settings.set(php_version="8.4").wait(timeout=900)
 
+The node's own tools, here or over SSH:
+
+    with hypernode.Ssh() as ssh:
+        tool = hypernode.Systemctl(ssh.shell(hypernode.Target("kaasshop.hypernode.io")))
+        tool.set("permissive_memory_management", True)
+
 Names are loaded when they are first used, so that importing this package costs next to nothing.
 """
 
@@ -33,10 +39,12 @@ if TYPE_CHECKING:
         FlowFailed,
         FlowTimedOut,
         Forbidden,
+        HostKeyRefused,
         HypernodeError,
         InputError,
         InvalidNode,
         InvalidValue,
+        KeyRefused,
         MissingPart,
         NodeIsBusy,
         NoKeyring,
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
         NotApplied,
         NotFound,
         NoToken,
+        NotVerified,
         OutcomeUnknown,
         PlanIsStale,
         Problem,
@@ -52,19 +61,35 @@ if TYPE_CHECKING:
         SafetyError,
         SecretUnavailable,
         TokenRefused,
+        ToolAsked,
+        ToolError,
+        ToolMissing,
+        ToolTimedOut,
         TryLater,
         UnknownSetting,
         UnsafePlan,
     )
+    from hypernode.node.servicectl import Servicectl
+    from hypernode.node.shell import LocalShell, Output, Shell
+    from hypernode.node.ssh import Ssh
+    from hypernode.node.systemctl import Systemctl
+    from hypernode.node.target import Target
     from hypernode.secrets import Secret
 
 _HOMES = {
     "Catalogue": "catalogue",
     "Client": "api.client",
     "Flow": "api.models",
+    "LocalShell": "node.shell",
     "Node": "api.models",
+    "Output": "node.shell",
     "Secret": "secrets",
+    "Servicectl": "node.servicectl",
     "Setting": "catalogue",
+    "Shell": "node.shell",
+    "Ssh": "node.ssh",
+    "Systemctl": "node.systemctl",
+    "Target": "node.target",
     "Transport": "api.transport",
     "Update": "api.settings",
 }
@@ -83,10 +108,13 @@ __all__ = [
     "FlowFailed",
     "FlowTimedOut",
     "Forbidden",
+    "HostKeyRefused",
     "HypernodeError",
     "InputError",
     "InvalidNode",
     "InvalidValue",
+    "KeyRefused",
+    "LocalShell",
     "MissingPart",
     "NoKeyring",
     "NoToken",
@@ -95,7 +123,9 @@ __all__ = [
     "NotAgreed",
     "NotApplied",
     "NotFound",
+    "NotVerified",
     "OutcomeUnknown",
+    "Output",
     "PlanIsStale",
     "Problem",
     "ReadOnlySetting",
@@ -103,8 +133,17 @@ __all__ = [
     "SafetyError",
     "Secret",
     "SecretUnavailable",
+    "Servicectl",
     "Setting",
+    "Shell",
+    "Ssh",
+    "Systemctl",
+    "Target",
     "TokenRefused",
+    "ToolAsked",
+    "ToolError",
+    "ToolMissing",
+    "ToolTimedOut",
     "Transport",
     "TryLater",
     "UnknownSetting",

@@ -28,7 +28,11 @@ KEYS: Mapping[str, tuple[type, Any, str]] = {
     "parallel": (int, 8, "nodes at once"),
     "poll_interval": (float, 2.0, "seconds until the first look at a running flow; grows to 15"),
     "rps": (float, None, "most requests a second; none: no cap"),
-    "timeout": (float, 20.0, "seconds to wait for an answer of the API"),
+    "ssh_config": (str, None, "file for ssh -F in place of the user's own"),
+    "ssh_host": (str, "{node}.hypernode.io", "where a node is reached over SSH"),
+    "ssh_port": (int, None, "port of SSH; none: what ssh's own configuration says"),
+    "ssh_user": (str, "app", "user on a node"),
+    "timeout": (float, 20.0, "seconds to wait for an answer of the API, and for an SSH connection"),
     "token_command": (list, None, "command that prints the token of the node in HNCTL_NODE"),
     "wait": (float, 900.0, "seconds to wait for a change to be applied"),
 }

@@ -9,6 +9,7 @@
     |-- CredentialsError        no token, or a token that the API refuses
     |   |-- NoToken
     |   |-- NoKeyring
+    |   |-- KeyRefused          SSH: the node takes none of our keys
     |   `-- TokenRefused
     |-- ApiError                the API answered, and the answer is not what was asked for
     |   |-- Rejected            400: refused values, by field
@@ -18,10 +19,16 @@
     |   |-- TryLater            429, 502, 503, 504 after all retries
     |   `-- BadAnswer           an answer that is no API answer: HTML, cut short, wrong type
     |-- ConnectionFailed        no answer: no route, no name, wrong certificate, time ran out
+    |   `-- HostKeyRefused      SSH: the node's host key is unknown, or another one than before
+    |-- ToolError               a tool of the node (hypernode-systemctl and the like) did not do it
+    |   |-- ToolMissing
+    |   |-- ToolAsked           it asked a question that nobody had agreed to; nothing was answered
+    |   `-- ToolTimedOut
     |-- FlowError
     |   |-- FlowFailed          the job was rolled back
     |   `-- FlowTimedOut        the wait ended before the job did; the job goes on
     |-- NotApplied              the job succeeded, and the node still has another value
+    |-- NotVerified             done by what the tool says, and the value cannot be read back
     |-- OutcomeUnknown          a write was sent, and nothing tells whether it was applied
     `-- SafetyError             refused before anything was written
         |-- UnsafePlan
@@ -166,6 +173,12 @@ class NoKeyring(CredentialsError):
     code = "no_keyring"
 
 
+class KeyRefused(CredentialsError):
+    """A node takes none of the keys that SSH offered."""
+
+    code = "key_refused"
+
+
 class TokenRefused(CredentialsError):
     """The API answered 401."""
 
@@ -273,6 +286,36 @@ class ConnectionFailed(HypernodeError):
         self.permanent = permanent
 
 
+class HostKeyRefused(ConnectionFailed):
+    """SSH does not know the host key of a node, or knows another one."""
+
+    code = "host_key_refused"
+
+
+class ToolError(HypernodeError):
+    """A tool of the node did not do what it was asked."""
+
+    code = "tool_error"
+
+
+class ToolMissing(ToolError):
+    """There is no such command on the node, or no ssh here."""
+
+    code = "tool_missing"
+
+
+class ToolAsked(ToolError):
+    """The tool asked a question that nobody had agreed to. Nothing was answered."""
+
+    code = "tool_asked"
+
+
+class ToolTimedOut(ToolError):
+    """The tool did not end in time."""
+
+    code = "tool_timed_out"
+
+
 class FlowError(HypernodeError):
     """A job of the node did not end well.
 
@@ -313,6 +356,12 @@ class NotApplied(HypernodeError):
     """The job ended well, and the node does not have the value."""
 
     code = "not_applied"
+
+
+class NotVerified(HypernodeError):
+    """The tool says that it is done, and the value cannot be read back."""
+
+    code = "not_verified"
 
 
 class OutcomeUnknown(HypernodeError):

@@ -20,10 +20,13 @@ from hypernode import (
     FlowFailed,
     FlowTimedOut,
     Forbidden,
+    HostKeyRefused,
     HypernodeError,
     InputError,
     InvalidNode,
     InvalidValue,
+    KeyRefused,
+    LocalShell,
     MissingPart,
     Node,
     NodeIsBusy,
@@ -32,7 +35,9 @@ from hypernode import (
     NotApplied,
     NotFound,
     NoToken,
+    NotVerified,
     OutcomeUnknown,
+    Output,
     PlanIsStale,
     Problem,
     ReadOnlySetting,
@@ -40,8 +45,17 @@ from hypernode import (
     SafetyError,
     Secret,
     SecretUnavailable,
+    Servicectl,
     Setting,
+    Shell,
+    Ssh,
+    Systemctl,
+    Target,
     TokenRefused,
+    ToolAsked,
+    ToolError,
+    ToolMissing,
+    ToolTimedOut,
     Transport,
     TryLater,
     UnknownSetting,
@@ -58,6 +72,25 @@ def read_many_nodes(names: Sequence[str]) -> None:
             client = Client(name, transport=transport)
             for node in client.iter_nodes():
                 assert_type(node, Node)
+
+
+def use_the_tools_of_a_node(here: Shell) -> None:
+    """The same tools, over SSH and on the node itself."""
+    with Ssh() as ssh:
+        there = ssh.shell(Target("kaasshop.hypernode.io", port=22))
+        for shell in (here, there, LocalShell()):
+            tool = Systemctl(shell, node="kaasshop")
+            assert_type(tool.get("php_version"), bool | int | str | Secret | None)
+            assert_type(tool.read(["php_version"]), dict[str, bool | int | str | Secret | None])
+            assert_type(tool.choices(), dict[str, tuple[str, ...]])
+            tool.set("permissive_memory_management", True, block=False)
+            services = Servicectl(shell)
+            services.do("reload", ["nginx"])
+            assert_type(services.running_queries(), list[str] | None)
+            assert_type(services.wait_for_mysql(60), bool | None)
+        answer = there.run(["cat", "/etc/hostname"], timeout=10)
+        assert_type(answer, Output)
+        assert_type(answer.status, int)
 
 
 def read_a_node() -> None:
@@ -129,6 +162,8 @@ def handle_every_error(client: Client) -> str | None:
         return exc.message
     except (NoKeyring, NoToken, TokenRefused) as exc:
         return exc.node
+    except KeyRefused as exc:
+        return exc.hint
     except CredentialsError as exc:
         return exc.code
     except ApiUseSwitchedOff as exc:
@@ -141,13 +176,19 @@ def handle_every_error(client: Client) -> str | None:
         return str(exc.status)
     except ApiError as exc:
         return str(exc.status)
+    except HostKeyRefused as exc:
+        return exc.hint
     except ConnectionFailed as exc:
         return "perhaps applied" if exc.maybe_applied and not exc.permanent else None
     except (FlowFailed, FlowTimedOut) as exc:
         return exc.flow or exc.state
     except FlowError as exc:
         return exc.state
-    except (NotApplied, OutcomeUnknown) as exc:
+    except (ToolAsked, ToolMissing, ToolTimedOut) as exc:
+        return exc.hint
+    except ToolError as exc:
+        return exc.message
+    except (NotApplied, NotVerified, OutcomeUnknown) as exc:
         return exc.message
     except UnsafePlan as exc:
         return "; ".join(allow for _, allow in exc.reasons)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +21,9 @@ from hnctl.options import (
 )
 from hnctl.printing import print_data
 from hnctl.selection import Selection, catalogue_for, choose_in_fleet, fleet_path
+
+if TYPE_CHECKING:
+    from hypernode.api.models import Flow
 
 
 @click.command(cls=Command)
@@ -83,7 +87,7 @@ def export(with_defaults: bool, selection: Selection, refresh: bool, **connectio
     link = Connection(**connection)
     selection = selection.or_all()
     catalogue = catalogue_for(selection, link, refresh=refresh)
-    live, failures = read_chosen(link, selection, catalogue, only_named_file=True)
+    live, failures = read_chosen(link, selection, catalogue, only_api=True, only_named_file=True)
     tell_failures(failures)
     if live or not failures:
         # Bytes, because a file is UTF-8 in every locale.
@@ -105,9 +109,10 @@ def explain(node: str, name: str, file: str | None, refresh: bool, output: str |
 
     Example: hnctl explain kaasshop php_version
     """
+    from hnctl.reading import read_one
     from hnctl.render.explanation import explanation_document, render_explanation
     from hnctl.render.listing import render_document
-    from hypernode.api.client import Client
+    from hnctl.ways import find_ways
     from hypernode.fleet.spec import load
 
     link = Connection(output=output, **connection)
@@ -116,10 +121,16 @@ def explain(node: str, name: str, file: str | None, refresh: bool, output: str |
     setting = catalogue.find(name)
     fleet = load(fleet_path(link, file), catalogue, with_secrets=False)
     choose_in_fleet(chosen, fleet)
-    link.address([node])
-    with Client(node, token=link.token(node), transport=link.transport, catalogue=catalogue) as client:
-        live = client.settings.get(name)
-        flows = [flow for flow in client.flows.newest() if flow.name == "update_node"]
+    ways = find_ways(link, chosen, [node], fleet)
+    live = read_one(link, node, setting, ways, catalogue)
+    flows = [] if node in ways else [flow for flow in _newest_flows(link, node) if flow.name == "update_node"]
     document = explanation_document(fleet, node, setting, live, flows[0] if flows else None)
     form = link.value("output")
     print_data(render_explanation(document) if form in ("table", "markdown") else render_document(document, form))
+
+
+def _newest_flows(link: Connection, node: str) -> Sequence[Flow]:
+    from hypernode.api.client import Client
+
+    with Client(node, token=link.token(node), transport=link.transport) as client:
+        return client.flows.newest()

@@ -37,7 +37,7 @@ def list_(selection: Selection, refresh: bool, **connection: Any) -> Exit:
     link = Connection(**connection)
     selection = selection.or_all()
     catalogue = catalogue_for(selection, link, refresh=refresh)
-    live, failures = read_chosen(link, selection, catalogue)
+    live, failures = read_chosen(link, selection, catalogue, only_api=True)
     rows = []
     for name, detail in live.items():
         try:

@@ -132,7 +132,7 @@ def _apply_file(link: Connection, path: Path, checksum: str | None, *, verbose: 
     made = fetch_secrets(made.without(chosen.exclude), partial(fetch_from, path.parent), path=str(path))
     link.address(made.nodes)
     with link.executor() as executor:
-        check_fresh(made, link.reader(), catalogue, executor)
+        check_fresh(made, link.reader(catalogue, made.ways), catalogue, executor)
     return carry_out(link, catalogue, made, {}, ask=True, verbose=verbose, **options)
 
 

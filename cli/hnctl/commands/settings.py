@@ -23,6 +23,7 @@ from hnctl.options import (
 from hnctl.printing import print_data
 from hnctl.render.printable import printable
 from hnctl.selection import Selection, catalogue_for, choose, load_fleet, naming_fleet
+from hnctl.ways import find_ways
 from hypernode.catalogue import Catalogue, Setting, SettingValue, as_text
 from hypernode.secrets import MASK, Secret
 
@@ -77,18 +78,16 @@ def get(name: str, selection: Selection, refresh: bool, **connection: Any) -> Ex
     if refresh or name not in catalogue:
         catalogue = catalogue_for(selection, link, refresh=refresh)
     setting = catalogue.find(name)
-    chosen = choose(selection, link, naming_fleet(selection, link, catalogue))
+    fleet = naming_fleet(selection, link, catalogue)
+    chosen = choose(selection, link, fleet)
     if len(chosen) == 1 and link.value("output") == "table" and not selection.where:
-        from hypernode.api.client import Client
+        from hnctl.reading import read_one
 
-        link.address(chosen)
-        token = link.token(chosen[0])
-        with Client(chosen[0], token=token, transport=link.transport, catalogue=catalogue) as node:
-            print_data(_shown(node.settings.get(name)))
+        print_data(_shown(read_one(link, chosen[0], setting, find_ways(link, selection, chosen, fleet), catalogue)))
         return Exit.OK
     from hnctl.reading import print_rows, read_chosen
 
-    live, failures = read_chosen(link, selection, catalogue)
+    live, failures = read_chosen(link, selection, catalogue, names=[name])
     rows = [{"node": node, **_row(setting, detail.get(name))} for node, detail in live.items()]
     return print_rows(link, "settings", ["node", "value"], rows, failures)
 
@@ -137,6 +136,7 @@ def set_(name: str, value: str | None, clear: bool, selection: Selection, refres
         {group: by_group.members(group) for group in by_group.groups} if by_group else {},
         fleet.limits if fleet else NO_LIMITS,
         fleet.max_failures if fleet else None,
+        find_ways(link, selection, chosen, by_group),
     )
     return change_nodes(link, catalogue, desired, where=selection.where, ask=len(chosen) > 1, **options)
 

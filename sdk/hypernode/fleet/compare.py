@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypernode.catalogue import Catalogue
@@ -12,6 +12,7 @@ from hypernode.errors import CredentialsError, FileError, HypernodeError, Proble
 from hypernode.fleet.plan import Plan, Values, make_plan
 from hypernode.fleet.spec import NO_LIMITS, Fleet, Limits, Share, Wish
 from hypernode.fleet.stores import Reader, read_nodes
+from hypernode.fleet.ways import Way
 from hypernode.fleet.where import Test, facts_of
 from hypernode.secrets import Reference, Secret
 
@@ -28,6 +29,8 @@ class Desired:
     groups: Mapping[str, Sequence[str]]
     limits: Limits = NO_LIMITS
     max_failures: Share | None = None
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    """How nodes are reached that are not reached through the API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def desired_of(fleet: Fleet, nodes: Iterable[str], resolve: Callable[[Reference]
         members,
         fleet.limits,
         fleet.max_failures,
+        {node: way for node in layers if (way := fleet.way(node)).by_tool},
     )
 
 
@@ -105,6 +109,7 @@ def compare(
     executor: Executor,
     *,
     where: Test | None = None,
+    asked: Collection[str] = (),
     on_node: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Read the nodes of `desired` and plan what has to change on them.
@@ -115,6 +120,7 @@ def compare(
         catalogue: Types the values.
         executor: Runs the reads.
         where: Nodes whose facts fail this test are left out.
+        asked: The fields that it looks at.
         on_node: Told each node that was read.
     """
     members: dict[str, list[str]] = {}
@@ -127,7 +133,10 @@ def compare(
             return None
         return {name: detail[name] for name in desired.values[node] if name in detail}
 
-    current, failures = read_nodes(reader, desired.values, executor, keep=keep, on_node=on_node)
+    def names(node: str) -> Collection[str]:
+        return {*desired.values[node], *asked}
+
+    current, failures = read_nodes(reader, desired.values, executor, keep=keep, names=names, on_node=on_node)
     plan = make_plan(
         current,
         desired.values,
@@ -137,5 +146,6 @@ def compare(
         limits=desired.limits,
         groups=desired.groups,
         max_failures=desired.max_failures,
+        ways=desired.ways,
     )
     return Comparison(plan, failures)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from hypernode.fleet.ways import VIAS
+
 VERSION = 1
 NUMBER = "[0-9]{1,9}"
 PERCENTAGE = "(100|[0-9]{1,2})%"
@@ -31,9 +33,19 @@ def _number(*, least: int = 0, percent: bool = False) -> Mapping[str, Any]:
     }
 
 
+_PORT: Mapping[str, Any] = {"type": ["integer", "string"], "minimum": 1, "maximum": 65535, "pattern": "^[0-9]{1,5}$"}
 LAYER_KEYS = {
     "settings": Key("The settings that this layer manages.", {"$ref": "#/$defs/settings"}),
-    "via": Key("The way to the node's settings: api.", {"const": "api"}),
+    "via": Key(
+        "The way to the node's settings: the API, or the node's own tool over SSH or on this machine.",
+        {"enum": [None, *VIAS]},
+    ),
+    "ssh": Key("Where the node is reached over SSH.", {"$ref": "#/$defs/ssh"}),
+}
+SSH_KEYS = {
+    "host": Key("Name or address; {node} in it stands for the node's name.", {"type": ["null", "string"]}),
+    "port": Key("Port.", {"oneOf": [{"type": "null"}, _PORT]}),
+    "user": Key("User; on a Hypernode it is app.", {"type": ["null", "string"]}),
 }
 NODE_KEYS = {
     "groups": Key(
@@ -63,5 +75,4 @@ TOP_KEYS = {
     "limits": Key("How large a plan may be without --force.", {"$ref": "#/$defs/limits"}),
 }
 LATER_ROLLOUT_KEYS = {"waves": "waves are", "gates": "gates are"}
-LATER_LAYER_KEYS = {"ssh": "ssh is"}
 """Keys that a later version will know, with the subject and verb for saying so."""

@@ -17,6 +17,7 @@ from typing import Any
 from hypernode.catalogue import Catalogue, Risk, SettingValue, as_text
 from hypernode.errors import InputError, UnsafePlan
 from hypernode.fleet.spec import NO_LIMITS, Limits, Share
+from hypernode.fleet.ways import Way
 from hypernode.secrets import Secret
 
 Values = Mapping[str, Any]
@@ -81,6 +82,8 @@ class Plan:
     """Group to those of its nodes that change; confirmations for groups count by it."""
     max_failures: Share | None = None
     """The failure budget that the fleet file sets for carrying it out."""
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    """How those nodes are reached that are not reached through the API."""
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -104,6 +107,7 @@ class Plan:
             changes=tuple(change for change in self.changes if change.node not in nodes),
             compared=tuple(node for node in self.compared if node not in nodes),
             groups=left,
+            ways={node: way for node, way in self.ways.items() if node not in nodes},
         )
 
     @property
@@ -237,6 +241,7 @@ def make_plan(
     limits: Limits = NO_LIMITS,
     groups: Mapping[str, Sequence[str]] | None = None,
     max_failures: Share | None = None,
+    ways: Mapping[str, Way] | None = None,
 ) -> Plan:
     """Compare what nodes have with what is wished for them.
 
@@ -253,6 +258,7 @@ def make_plan(
         limits: Kept in the plan for its own verdict.
         groups: Group to all its nodes, for confirmations.
         max_failures: Kept in the plan for whoever carries it out.
+        ways: Kept in the plan likewise.
     """
     changes: list[Change] = []
     compared = sorted(desired.keys() & current.keys())
@@ -284,4 +290,5 @@ def make_plan(
             if (members := tuple(sorted(changing.intersection(nodes))))
         },
         max_failures,
+        {node: way for node in compared if ways and (way := ways.get(node))},
     )

@@ -11,7 +11,9 @@ from hypernode.catalogue import Catalogue, SettingValue
 from hypernode.errors import CredentialsError, FileError, InputError, PlanIsStale, Problem, SecretUnavailable
 from hypernode.fleet.plan import Change, Plan
 from hypernode.fleet.spec import Limits, Share, parse_share
+from hypernode.fleet.ways import VIAS, Way
 from hypernode.names import check_node
+from hypernode.node.target import check_host, check_port, check_user
 from hypernode.secrets import Reference, Secret, parse_reference
 
 FORMAT_VERSION = 1
@@ -38,6 +40,11 @@ def dump(plan: Plan, *, api_url: str, unread: Mapping[str, str] | None = None) -
         "limits": {
             "max_nodes": _spelled(plan.limits.max_nodes),
             "max_changes": plan.limits.max_changes,
+        },
+        "ways": {
+            node: {name: said for name, said in way._asdict().items() if said is not None}
+            for node in plan.nodes
+            if (way := plan.ways.get(node)) is not None
         },
         "groups": {group: list(nodes) for group, nodes in plan.groups.items()},
         "changes": [
@@ -82,6 +89,7 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str) -> Plan:
             Limits(_share(limits["max_nodes"]), None if most is None else _number(most)),
             {group: _nodes(members) for group, members in document["groups"].items()},
             _share(document["max_failures"], least=1),
+            {check_node(node): _way(said) for node, said in document["ways"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as exc:
         what = f"no {exc.args[0]}" if isinstance(exc, KeyError) else str(exc)
@@ -143,6 +151,17 @@ def _change(item: Mapping[str, Any], catalogue: Catalogue) -> Change:
     if parse_reference(reference) is None:
         raise ValueError(f"{setting.name} has a value that was typed in and not kept")
     return Change(node, setting.name, now, Secret(""), reference, setting.risk)
+
+
+def _way(said: Mapping[str, Any]) -> Way:
+    way = Way(**said)
+    if way.via not in VIAS:
+        raise ValueError(f"there is no way {way.via!r}")
+    if way.host is not None:
+        check_host(way.host)
+    if way.user is not None:
+        check_user(way.user)
+    return way._replace(port=None if way.port is None else check_port(str(way.port)))
 
 
 def _spelled(share: Share | None) -> str | None:

@@ -24,6 +24,7 @@ from hypernode.errors import (
     HypernodeError,
     NodeIsBusy,
     NotApplied,
+    NotVerified,
     OutcomeUnknown,
     PlanIsStale,
     SafetyError,
@@ -53,7 +54,7 @@ class Outcome:
     error: HypernodeError | None = None
     """Why it is neither done nor unchanged; None too when the run stopped before it."""
     reason: str = ""
-    """For a node that was not attempted: why."""
+    """Why it was not attempted; for one that is done: what could not be verified."""
     flows: tuple[str, ...] = ()
     """Uuids of the flows that did it."""
     seconds: float = 0.0
@@ -167,21 +168,23 @@ def bring(
     started = time.monotonic()
     planned = tuple(changes)
 
-    def outcome(state: State, error: HypernodeError | None = None, flows: Sequence[Flow] = ()) -> Outcome:
+    def outcome(
+        state: State, error: HypernodeError | None = None, flows: Sequence[Flow] = (), reason: str = ""
+    ) -> Outcome:
         if error is not None and error.node is None:
             error.node = node
         uuids = tuple(flow.uuid for flow in flows)
-        return Outcome(node, state, planned, error, flows=uuids, seconds=time.monotonic() - started)
+        return Outcome(node, state, planned, error, reason, flows=uuids, seconds=time.monotonic() - started)
 
     try:
         with _locked(node, lock_folder):
-            live = store.read(node)
+            live = store.read(node, [change.setting for change in planned])
             left = open_changes(planned, live, catalogue)
             if not left:
                 return outcome("unchanged")
-            if not options.ignore_running and (flow := store.blocking(node)) is not None:
+            if not options.ignore_running and (busy := store.blocking(node)) is not None:
                 raise NodeIsBusy(
-                    f"the flow {flow.name} is {flow.state or 'about to start'}; nothing was changed",
+                    f"the flow {busy}; nothing was changed",
                     hint="Wait for it (hnctl flows watch), or allow it with --ignore-running",
                 )
             update = store.write(node, {change.setting: change.desired for change in left})
@@ -190,6 +193,8 @@ def bring(
                 flows = update.wait(options.timeout, interval=options.interval, on_look=told)
             except (FlowFailed, NotApplied) as exc:
                 return outcome("failed", exc)
+            except NotVerified as exc:
+                return outcome("done", reason=exc.message)
             except HypernodeError as exc:
                 return outcome("unknown", exc)
             return outcome("done", flows=flows)
@@ -236,7 +241,13 @@ def check_fresh(plan: Plan, reader: Reader, catalogue: Catalogue, executor: Exec
     """
     by_node = plan.by_node()
     wanted = {change.setting for change in plan.changes}
-    live, _ = read_nodes(reader, by_node, executor, keep=lambda _, detail: {name: detail.get(name) for name in wanted})
+    live, _ = read_nodes(
+        reader,
+        by_node,
+        executor,
+        keep=lambda _, detail: {name: detail.get(name) for name in wanted},
+        names=lambda node: [change.setting for change in by_node[node]],
+    )
     moved = []
     for node, now in live.items():
         try:

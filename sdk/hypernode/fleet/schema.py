@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hypernode.catalogue import Catalogue, Setting, as_text
-from hypernode.fleet.keys import LAYER_KEYS, LIMIT_KEYS, NODE_KEYS, ROLLOUT_KEYS, TOP_KEYS, Key
+from hypernode.fleet.keys import LAYER_KEYS, LIMIT_KEYS, NODE_KEYS, ROLLOUT_KEYS, SSH_KEYS, TOP_KEYS, Key
 from hypernode.names import NODE_PATTERN
 from hypernode.secrets import KINDS
 
@@ -27,6 +27,7 @@ def make_schema(catalogue: Catalogue) -> dict[str, Any]:
             "node": _or_null(_object(NODE_KEYS)),
             "groups": _or_null(_named("^(?!all$)[A-Za-z0-9_-]{1,64}$", "layer")),
             "nodes": _or_null(_named(NODE_PATTERN, "node")),
+            "ssh": _or_null(_object(SSH_KEYS)),
             "limits": _or_null(_object(LIMIT_KEYS)),
             "rollout": _or_null(_object(ROLLOUT_KEYS)),
             "settings": _or_null({"type": "object", "properties": settings, "additionalProperties": False}),

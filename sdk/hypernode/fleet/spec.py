@@ -7,18 +7,17 @@ is wrong with a file is found in one reading and reported together.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import yaml
 
 from hypernode.catalogue import Catalogue, Value
 from hypernode.errors import InputError
 from hypernode.fleet.keys import (
-    LATER_LAYER_KEYS,
     LATER_ROLLOUT_KEYS,
     LAYER_KEYS,
     LIMIT_KEYS,
@@ -26,15 +25,20 @@ from hypernode.fleet.keys import (
     NUMBER,
     PERCENTAGE,
     ROLLOUT_KEYS,
+    SSH_KEYS,
     TOP_KEYS,
     VERSION,
     Key,
 )
 from hypernode.fleet.tree import Problems, cut, is_null, items, mapping, pairs, text_of
 from hypernode.fleet.values import read_value
+from hypernode.fleet.ways import DEFAULT, VIAS, Via, Way
 from hypernode.fleet.yamlfile import NULL, compose, read_file
 from hypernode.names import check_node, is_node
+from hypernode.node.target import check_host, check_port, check_user
 from hypernode.secrets import Reference
+
+T = TypeVar("T")
 
 _GROUP = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -99,6 +103,8 @@ class Fleet:
     """Each node's own settings; nodes without any are left out."""
     limits: Limits = NO_LIMITS
     max_failures: Share | None = None
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    """What layers say of the way, by their names (see `Wish.layer`); those that say nothing are left out."""
     _resolved: dict[tuple[str, ...], Layer] = field(default_factory=dict, repr=False, compare=False)
 
     def resolve(self, node: str) -> Layer:
@@ -109,6 +115,15 @@ class Fleet:
             shared = self._resolved[groups] = _laid_over([self.defaults, *(self.groups[group] for group in groups)])
         own = self.own.get(node)
         return shared if own is None else _laid_over([shared, own])
+
+    def way(self, node: str) -> Way:
+        """Return how `node` is reached."""
+        way = self.ways.get("defaults", DEFAULT)
+        for group in self.nodes[node]:
+            if said := self.ways.get(f"group {group}"):
+                way = said.over(way)
+        said = self.ways.get(f"node {node}")
+        return way if said is None else said.over(way)
 
     def layers(self, node: str, setting: str) -> list[Wish]:
         """Return all that the file says of one setting of `node`, the winner last."""
@@ -185,6 +200,13 @@ def parse_share(text: str, *, percent: bool = True, least: int = 0) -> Share:
     raise ValueError(f"must be a number from {least}" + (", or a percentage such as 10%" if percent else ""))
 
 
+def _check_via(text: str) -> Via:
+    for via in VIAS:
+        if via == text:
+            return via
+    raise InputError(f"via must be {', '.join(VIAS[:-1])} or {VIAS[-1]}")
+
+
 class _Mistake(NamedTuple):
     """Why a setting cannot have a value."""
 
@@ -202,6 +224,7 @@ class _Reader:
         self._folder = folder
         self._problems = problems
         self._judged: dict[tuple[str, str, str], _Said | _Mistake] = {}
+        self._ways: dict[str, Way] = {}
 
     def fleet(self, tree: yaml.Node, path: str) -> Fleet:
         top = mapping(tree, "the file", TOP_KEYS, self._problems)
@@ -231,6 +254,7 @@ class _Reader:
             own,
             Limits(self._share(limits, "max_nodes"), most.number if most else None),
             self._share(rollout, "max_failures", least=1),
+            self._ways,
         )
 
     def _version(self, node: yaml.Node | None, tree: yaml.Node) -> None:
@@ -276,9 +300,9 @@ class _Reader:
     def _layer(
         self, node: yaml.Node | None, layer: str, known: Mapping[str, Key]
     ) -> tuple[Layer, Mapping[str, yaml.Node]]:
-        keys = mapping(node, layer, known, self._problems, later=LATER_LAYER_KEYS)
-        if "via" in keys:
-            self._via(keys["via"])
+        keys = mapping(node, layer, known, self._problems)
+        if "via" in keys or "ssh" in keys:
+            self._ways[layer] = self._way(keys, layer)
         settings: dict[str, Wish] = {}
         for key, value in pairs(keys.get("settings"), f"the settings of {layer}", self._problems):
             wish = self._wish(key, value, layer)
@@ -286,12 +310,24 @@ class _Reader:
                 settings[key.value] = wish
         return settings, keys
 
-    def _via(self, node: yaml.Node) -> None:
-        way = text_of(node)
-        if way in ("ssh", "local"):
-            self._problems.tell(node, f"via: {way} is not supported by this version of hnctl", "Use via: api")
-        elif way != "api":
-            self._problems.tell(node, "via must be api")
+    def _way(self, keys: Mapping[str, yaml.Node], layer: str) -> Way:
+        ssh = mapping(keys.get("ssh"), f"the ssh of {layer}", SSH_KEYS, self._problems)
+        return Way(
+            self._word(keys.get("via"), _check_via),
+            self._word(ssh.get("host"), check_host),
+            self._word(ssh.get("port"), check_port),
+            self._word(ssh.get("user"), check_user),
+        )
+
+    def _word(self, node: yaml.Node | None, check: Callable[[str], T]) -> T | None:
+        """Return what `check` makes of a plain word; None, after telling why, when it is none or not good."""
+        if node is None or is_null(node):
+            return None
+        try:
+            return check(text_of(node) or "")
+        except InputError as exc:
+            self._problems.tell(node, exc.message, exc.hint)
+            return None
 
     def _wish(self, key: yaml.ScalarNode, node: yaml.Node, layer: str) -> Wish | None:
         if not isinstance(node, yaml.ScalarNode):

@@ -1,11 +1,12 @@
 """Ways to a node's settings: a reader, which cannot write, and a store, which can.
 
-`Reader` and `Store` say what planning and rollout need of a way; `ApiReader` and `ApiStore` go through the API.
+`Reader` and `Store` say what planning and rollout need of a way; `ApiReader` and `ApiStore` go through the API, those
+in `tool_stores` through the node's own tool, and `EachReader` and `EachStore` take each node its own way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,18 +37,23 @@ class Pending(Protocol):
 class Reader(Protocol):
     """Reads nodes. It has no method that writes, so whoever is given one cannot change anything."""
 
-    def read(self, node: str) -> Mapping[str, Any]:
-        """Return all that is said of `node`, settings flat beside the rest, as decoded."""
+    def read(self, node: str, names: Collection[str] | None = None) -> Mapping[str, Any]:
+        """Return what is said of `node`, settings flat beside the rest, as decoded.
+
+        Args:
+            node: Its name.
+            names: What is needed; more may come. None: all there is.
+        """
 
 
 class Store(Reader, Protocol):
     """Reads and writes nodes."""
 
-    def blocking(self, node: str) -> Flow | None:
-        """Return a flow under way during which `node` must not be changed, or None."""
+    def blocking(self, node: str) -> str | None:
+        """Tell of a flow under way during which `node` must not be changed, as ``update_node is running``; or None."""
 
     def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
-        """Change settings of `node` with one write."""
+        """Change settings of `node`, with one write where the way has one for all."""
 
 
 class ApiReader:
@@ -62,8 +68,8 @@ class ApiReader:
         self._transport = transport
         self._find_token = find_token
 
-    def read(self, node: str) -> Mapping[str, Any]:
-        """Return the node's detail."""
+    def read(self, node: str, names: Collection[str] | None = None) -> Mapping[str, Any]:
+        """Return the node's detail; the API tells all or nothing."""
         return get_detail(self._transport, node, self._find_token(node))
 
 
@@ -82,14 +88,46 @@ class ApiStore(ApiReader):
         self._catalogue = catalogue
         self._interval = interval
 
-    def blocking(self, node: str) -> Flow | None:
-        """Return a flow under way during which `node` must not be changed, or None."""
-        return Flows(self._transport, node, self._find_token(node)).blocking()
+    def blocking(self, node: str) -> str | None:
+        """Tell of a flow under way during which `node` must not be changed; or None."""
+        flow = Flows(self._transport, node, self._find_token(node)).blocking()
+        return None if flow is None else f"{flow.name} is {flow.state or 'about to start'}"
 
     def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
         """Send one PATCH with all of `wished`."""
         token = self._find_token(node)
         return Settings(self._transport, node, token, self._catalogue, interval=self._interval).set(wished)
+
+
+class EachReader:
+    """Reads each node by its own way.
+
+    Args:
+        way_of: Returns the reader of a node, or raises why it cannot be reached.
+    """
+
+    def __init__(self, way_of: Callable[[str], Reader]) -> None:
+        self._way_of = way_of
+
+    def read(self, node: str, names: Collection[str] | None = None) -> Mapping[str, Any]:
+        """Read `node` by its way."""
+        return self._way_of(node).read(node, names)
+
+
+class EachStore(EachReader):
+    """Reads and writes each node by its own way; `way_of` as for `EachReader`."""
+
+    def __init__(self, way_of: Callable[[str], Store]) -> None:
+        super().__init__(way_of)
+        self._store_of = way_of
+
+    def blocking(self, node: str) -> str | None:
+        """Ask by the node's way."""
+        return self._store_of(node).blocking(node)
+
+    def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
+        """Write by the node's way."""
+        return self._store_of(node).write(node, wished)
 
 
 def read_nodes(
@@ -98,6 +136,7 @@ def read_nodes(
     executor: Executor,
     *,
     keep: Keep,
+    names: Callable[[str], Collection[str] | None] = lambda _: None,
     on_node: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Mapping[str, Any]], dict[str, HypernodeError]]:
     """Read many nodes at once.
@@ -108,6 +147,7 @@ def read_nodes(
         executor: Runs the reads; its workers are how many are read at once.
         keep: Takes what is needed out of a node's answer, so that thousands of answers need not be kept; None
             leaves the node out.
+        names: Returns what is needed of a node; see `Reader.read`.
         on_node: Told each node that was read or failed, as it happens.
 
     Returns:
@@ -116,7 +156,7 @@ def read_nodes(
     order = list(nodes)
     current: dict[str, Mapping[str, Any]] = {}
     failures: dict[str, HypernodeError] = {}
-    tasks = {executor.submit(_read_one, reader, node, keep): node for node in order}
+    tasks = {executor.submit(_read_one, reader, node, names(node), keep): node for node in order}
     try:
         for task in as_completed(tasks):
             node = tasks[task]
@@ -134,5 +174,5 @@ def read_nodes(
     return {n: current[n] for n in order if n in current}, {n: failures[n] for n in order if n in failures}
 
 
-def _read_one(reader: Reader, node: str, keep: Keep) -> Mapping[str, Any] | None:
-    return keep(node, reader.read(node))
+def _read_one(reader: Reader, node: str, names: Collection[str] | None, keep: Keep) -> Mapping[str, Any] | None:
+    return keep(node, reader.read(node, names))

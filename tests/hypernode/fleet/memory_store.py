@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from hypernode.catalogue import SettingValue
 from hypernode.secrets import Secret
 
 Answers = dict[str, dict[str, Any]]
-RUNNING = Flow(uuid="f-0", name="update_node", state="running")
+RUNNING = "update_node is running"
 
 
 @dataclass
@@ -26,7 +26,7 @@ class MemoryReader:
     """What reading a node raises."""
     reads: list[str] = field(default_factory=list)
 
-    def read(self, node: str) -> Mapping[str, Any]:
+    def read(self, node: str, names: Collection[str] | None = None) -> Mapping[str, Any]:
         self.reads.append(node)
         if node in self.broken:
             raise self.broken[node]
@@ -37,7 +37,7 @@ class MemoryReader:
 class MemoryStore(MemoryReader):
     """Reads and writes nodes. Each mapping from a node tells what goes wrong with it."""
 
-    busy: dict[str, Flow] = field(default_factory=dict)
+    busy: dict[str, str] = field(default_factory=dict)
     """The flow that is under way."""
     refused: dict[str, BaseException] = field(default_factory=dict)
     """What a write raises; nothing is changed."""
@@ -52,11 +52,11 @@ class MemoryStore(MemoryReader):
     _inside: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def read(self, node: str) -> Mapping[str, Any]:
+    def read(self, node: str, names: Collection[str] | None = None) -> Mapping[str, Any]:
         with self._visited(node):
-            return super().read(node)
+            return super().read(node, names)
 
-    def blocking(self, node: str) -> Flow | None:
+    def blocking(self, node: str) -> str | None:
         return self.busy.get(node)
 
     def write(self, node: str, wished: Mapping[str, SettingValue]) -> MemoryPending:

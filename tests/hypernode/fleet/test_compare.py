@@ -272,7 +272,7 @@ def test_nodes_are_read_side_by_side(executor):
     meeting = threading.Barrier(4, timeout=20)
 
     class Meeting(MemoryReader):
-        def read(self, node: str) -> Mapping[str, Any]:
+        def read(self, node: str, names: Any = None) -> Mapping[str, Any]:
             meeting.wait()
             return super().read(node)
 
@@ -285,7 +285,7 @@ def test_an_error_that_nobody_foresaw_ends_the_reading():
     with OneWorker() as executor:
 
         class Reader(MemoryReader):
-            def read(self, node: str) -> Mapping[str, Any]:
+            def read(self, node: str, names: Any = None) -> Mapping[str, Any]:
                 read.append(node)
                 if node == "n0":
                     raise ZeroDivisionError
@@ -372,10 +372,12 @@ def test_what_a_setting_does_not_take_is_not_sent(net, transport):
     assert len(net.calls) == 0
 
 
-@pytest.mark.parametrize(("state", "blocks"), [("running", True), (None, True), ("success", False)])
-def test_a_flow_that_changes_the_node_blocks_it_while_it_is_under_way(net, transport, state, blocks):
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [("running", "update_node is running"), (None, "update_node is about to start"), ("success", None)],
+)
+def test_a_flow_that_changes_the_node_blocks_it_while_it_is_under_way(net, transport, state, told):
     flow = {"uuid": "f-1", "name": "update_node", "state": state}
     net.get(f"{FLOWS}shop/flows/", json={"count": 1, "next": None, "results": [flow]})
-    found = ApiStore(transport, token_of, CATALOGUE).blocking("shop")
-    assert (found is not None and found.uuid == "f-1") is blocks
+    assert ApiStore(transport, token_of, CATALOGUE).blocking("shop") == told
     assert net.calls[0].request.headers["Authorization"] == "Token token-of-shop"

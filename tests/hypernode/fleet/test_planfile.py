@@ -13,6 +13,7 @@ from hypernode.errors import FileError, PlanIsStale, SecretUnavailable, UnsafePl
 from hypernode.fleet import planfile
 from hypernode.fleet.plan import Plan, make_plan
 from hypernode.fleet.spec import Limits, Share
+from hypernode.fleet.ways import Way
 from hypernode.secrets import Reference, Secret
 
 API = "https://api.hypernode.com"
@@ -43,6 +44,7 @@ def sample() -> Plan:
         fleet_size=5,
         groups={"g": ["a", "b"], "h": ["b"]},
         max_failures=Share(5, True),
+        ways={"b": Way("ssh", port=2222)},
     )
 
 
@@ -73,6 +75,7 @@ def test_the_document_says_what_it_is_and_all_that_is_planned():
         "unread": [{"node": "c", "reason": "no token"}],
         "max_failures": "5%",
         "limits": {"max_nodes": "30%", "max_changes": 500},
+        "ways": {"b": {"via": "ssh", "port": 2222}},
         "groups": {"g": ["a", "b"], "h": ["b"]},
         "changes": [
             {

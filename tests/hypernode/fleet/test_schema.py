@@ -85,7 +85,7 @@ defaults: {settings: {modern_ssl_config_enabled: true}, via: api}
 groups:
   magento: {settings: {php_version: 8.3, permissive_memory_management: false}}
 nodes:
-  kaasshop: {groups: [magento], settings: {permissive_memory_management: yes}, via: api}
+  kaasshop: {groups: [magento], via: ssh, ssh: {host: '{node}.example.com', port: 22, user: app}}
 rollout: {max_failures: 10%}
 limits: {max_nodes: 30%, max_changes: 500}
 """,
@@ -140,8 +140,10 @@ REFUSED = {
     "node name of 17 letters": f"version: 1\nnodes: {{{'a' * 17}: }}",
     "group called all": "version: 1\ngroups: {all: }",
     "group with a space": "version: 1\ngroups: {a b: }",
-    "via ssh": "version: 1\nnodes: {a: {via: ssh}}",
-    "via nothing": "version: 1\nnodes: {a: {via: }}",
+    "via telnet": "version: 1\nnodes: {a: {via: telnet}}",
+    "ssh on no port": "version: 1\nnodes: {a: {ssh: {port: 0}}}",
+    "ssh on a port beyond all": "version: 1\nnodes: {a: {ssh: {port: 65536}}}",
+    "ssh with another key": "version: 1\nnodes: {a: {ssh: {key: x}}}",
     "unknown setting": with_setting("php_versoin: 8.3"),
     "read-only setting": with_setting("varnish_secret: env:X"),
     "unknown version": with_setting("php_version: 9.9"),

@@ -11,6 +11,7 @@ from strategies import CATALOGUE, OPEN, SECRET, texts
 from hypernode.catalogue import as_text
 from hypernode.errors import FileError
 from hypernode.fleet.spec import LIFTED, Fleet, Limits, Share, load, parse, parse_share
+from hypernode.fleet.ways import Way
 from hypernode.secrets import Reference
 
 
@@ -442,7 +443,7 @@ def test_a_reference_for_a_setting_that_is_not_secret_is_refused():
         ),
         (
             "version: 1\nnodes: {shop: {xyzzy: {}}}",
-            (2, 16, "unknown key xyzzy in node shop", "Known are groups, settings, via"),
+            (2, 16, "unknown key xyzzy in node shop", "Known are groups, settings, via, ssh"),
         ),
         (
             "version: 1\nnodes: {shop: {settings: [php_version]}}",
@@ -450,11 +451,11 @@ def test_a_reference_for_a_setting_that_is_not_secret_is_refused():
         ),
         (
             "version: 1\nnodes: {shop: {php_version: 8.3}}",
-            (2, 16, "unknown key php_version in node shop", "Known are groups, settings, via"),
+            (2, 16, "unknown key php_version in node shop", "Known are groups, settings, via, ssh"),
         ),
         (
             "version: 1\ndefaults: {groups: []}",
-            (2, 12, "unknown key groups in defaults", "Known are settings, via"),
+            (2, 12, "unknown key groups in defaults", "Known are settings, via, ssh"),
         ),
         (
             "version: 1\nnodes: {a: , a: }",
@@ -480,15 +481,27 @@ def test_a_reference_for_a_setting_that_is_not_secret_is_refused():
             "version: 1\ngroups: {a: }\nnodes: {shop: {groups: [a, a]}}",
             (3, 28, "group a is listed twice", None),
         ),
-        ("version: 1\nnodes: {shop: {via: telnet}}", (2, 21, "via must be api", None)),
-        ("version: 1\nnodes: {shop: {via: [ssh]}}", (2, 21, "via must be api", None)),
+        ("version: 1\nnodes: {shop: {via: telnet}}", (2, 21, "via must be api, ssh or local", None)),
+        ("version: 1\nnodes: {shop: {via: [ssh]}}", (2, 21, "via must be api, ssh or local", None)),
         (
-            "version: 1\nnodes: {shop: {via: ssh}}",
-            (2, 21, "via: ssh is not supported by this version of hnctl", "Use via: api"),
+            "version: 1\nnodes: {shop: {ssh: {port: 70000}}}",
+            (2, 28, "the port must be a number from 1 to 65535", None),
         ),
         (
-            "version: 1\ngroups: {g: {via: local}}",
-            (2, 19, "via: local is not supported by this version of hnctl", "Use via: api"),
+            "version: 1\ngroups: {g: {ssh: {host: -oProxyCommand=x}}}",
+            (2, 26, "'-oProxyCommand=x' is no host", "Write a name or an address, such as {node}.hypernode.io"),
+        ),
+        (
+            "version: 1\ndefaults: {ssh: {user: a b}}",
+            (2, 24, "'a b' is no name of a user", "On a Hypernode it is app"),
+        ),
+        (
+            "version: 1\nnodes: {shop: {ssh: app}}",
+            (2, 21, "the ssh of node shop must be a mapping of names to values", None),
+        ),
+        (
+            "version: 1\nnodes: {shop: {ssh: {key: x}}}",
+            (2, 22, "unknown key key in the ssh of node shop", "Known are host, port, user"),
         ),
         (
             "version: 1\nrollout: {waves: [1, 10%]}",
@@ -508,6 +521,22 @@ def test_a_mistake_of_form_is_told_with_its_place(text, expected):
     assert found[:3] == expected[:3]
     assert (found[3] or "").startswith(expected[3] or "")
     assert (found[3] is None) == (expected[3] is None)
+
+
+def test_the_way_to_a_node_is_laid_over_key_by_key():
+    text = """\
+version: 1
+defaults: {via: ssh, ssh: {port: 2222}}
+groups: {g: {ssh: {user: ops, host: 'h-{node}'}}, k: {via: }}
+nodes: {a: , b: {groups: [g, k]}, c: {groups: [g], via: local, ssh: {port: 22}}, d: {via: api}}
+"""
+    fleet = parse(text.encode(), CATALOGUE)
+    assert {node: fleet.way(node) for node in fleet.nodes} == {
+        "a": Way("ssh", None, 2222, None),
+        "b": Way("ssh", "h-{node}", 2222, "ops"),
+        "c": Way("local", "h-{node}", 22, "ops"),
+        "d": Way("api", None, 2222, None),
+    }
 
 
 def test_via_api_is_accepted_everywhere():
@@ -634,7 +663,7 @@ nods: {}
 defaults:
   settings: {php_versoin: 8.3}
 groups:
-  magento: {via: ssh}
+  magento: {via: telnet}
   all: {}
 nodes:
   ../x: {}
@@ -655,7 +684,7 @@ def test_ten_different_mistakes_are_all_told_in_one_go_by_position():
         "fleet.yaml:1:10: this hnctl reads version 1 of the fleet file only",
         "fleet.yaml:2:1: unknown key nods in the file => Did you mean nodes?",
         "fleet.yaml:4:14: there is no setting php_versoin => Did you mean php_version?",
-        "fleet.yaml:6:18: via: ssh is not supported by this version of hnctl => Use via: api",
+        "fleet.yaml:6:18: via must be api, ssh or local",
         "fleet.yaml:7:3: a group cannot be called 'all' => Use letters, digits, - and _; not the word all",
         "fleet.yaml:9:3: '../x' cannot be the name of a node => "
         "A name has only a-z and 0-9, at most 16 of them; a Brancher's ends in -eph and its id",

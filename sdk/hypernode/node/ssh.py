@@ -1,0 +1,259 @@
+"""Reaching nodes over SSH by the system's OpenSSH: users have their configuration, agents, jump hosts and keys there.
+
+Nothing is ever asked (BatchMode), no unknown host is trusted, and the connection to a node is shared by all commands
+of a run. How ssh failed is told by its words, since its exit status is 255 for everything.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shlex
+import shutil
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from hypernode.errors import (
+    ConnectionFailed,
+    HostKeyRefused,
+    HypernodeError,
+    InputError,
+    KeyRefused,
+    ToolMissing,
+    ToolTimedOut,
+)
+from hypernode.node.shell import Output, missing, run_process
+from hypernode.node.target import Target, check_host, check_user
+from hypernode.refusals import tidy
+
+CONNECT_TIMEOUT = 10.0
+_PERSIST = 60
+"""Seconds that an unused connection outlives its last command, for the case that nobody is left to close it."""
+_COMMAND_NOT_THERE = 127
+_OPTIONS = (
+    "BatchMode=yes",
+    "StrictHostKeyChecking=yes",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "ClearAllForwardings=yes",
+    "PermitLocalCommand=no",
+    "RemoteCommand=none",
+    "RequestTTY=no",
+    "EscapeChar=none",
+    "LogLevel=ERROR",
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=3",
+    "ControlMaster=auto",
+    f"ControlPersist={_PERSIST}",
+)
+
+
+def quote(argv: Sequence[str]) -> str:
+    """Return `argv` as one line for a POSIX shell, each word arriving as it is.
+
+    Raises:
+        InputError: A word holds what no command line can.
+    """
+    if any("\0" in word for word in argv):
+        raise InputError("a value with a NUL character cannot be handed to a command")
+    return shlex.join(argv)
+
+
+class Ssh:
+    """OpenSSH for one run; use it in a `with` block, or call `close`, which ends the shared connections.
+
+    Args:
+        config: A file for ``ssh -F``; None: the user's own configuration.
+        connect_timeout: Seconds until a connection counts as impossible.
+    """
+
+    def __init__(self, *, config: Path | None = None, connect_timeout: float = CONNECT_TIMEOUT) -> None:
+        self._config = config
+        self._connect_timeout = connect_timeout
+        self._lock = threading.Lock()
+        self._folder: Path | None = None
+        self._sockets: dict[Target, Path] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def shell(self, target: Target) -> SshShell:
+        """Return the shell for one machine; nothing is connected yet."""
+        return SshShell(self, target)
+
+    def run(self, target: Target, command: str, *, timeout: float, stdin: str) -> Output:
+        """Run one line in the remote shell; see `SshShell.run`."""
+        # ssh answers 255 when it could not connect, when the line dropped, and when the command itself ended with 255.
+        # So the remote shell says that the command begins and that it has ended, with a word that no output can hold.
+        mark = f"hnctl-{secrets.token_hex(8)}"
+        line = f"printf '%s\\n' {mark} >&2; {command}; printf '\\n%s %d\\n' {mark} $? >&2"
+        try:
+            done = run_process(
+                [*self._argv(target), "--", target.host, line],
+                timeout=self._connect_timeout + timeout,
+                stdin=stdin,
+                environment={**os.environ, "LC_ALL": "C"},  # ssh's own words are told apart
+            )
+        except FileNotFoundError as exc:
+            raise ToolMissing("there is no ssh on this machine", hint="Install OpenSSH's client") from exc
+        before, began, said = done.err.partition(f"{mark}\n")
+        said, ended, status = said.rpartition(f"\n{mark} ")
+        if not ended:
+            raise dropped(target, said) if began else failure(before, target, self._config)
+        return Output(int(status.split("\n", 1)[0]), done.out, said)
+
+    def close(self) -> None:
+        """End the shared connections."""
+        with self._lock:
+            folder, self._folder = self._folder, None
+            sockets, self._sockets = self._sockets, {}
+        for target, socket in sockets.items():
+            if socket.exists():
+                try:
+                    run_process(["ssh", *self._file(), "-O", "exit", "-S", str(socket), "--", target.host], timeout=5)
+                except (OSError, HypernodeError):
+                    continue  # it ends by itself
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _argv(self, target: Target) -> list[str]:
+        options = [*_OPTIONS, f"ConnectTimeout={max(1, round(self._connect_timeout))}"]
+        port = [] if target.port is None else ["-p", str(target.port)]
+        return [
+            "ssh",
+            *self._file(),
+            *(word for option in options for word in ("-o", option)),
+            *("-S", str(self._socket(target))),
+            *("-l", check_user(target.user)),
+            *port,
+        ]
+
+    def _file(self) -> list[str]:
+        return [] if self._config is None else ["-F", str(self._config)]
+
+    def _socket(self, target: Target) -> Path:
+        """Return where the connection to `target` is shared: short, as a socket's path has some 100 characters."""
+        with self._lock:
+            if self._folder is None:
+                runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+                base = runtime if os.path.isdir(runtime) and len(runtime) < 40 else "/tmp"  # noqa: S108  # mode 0700
+                self._folder = Path(tempfile.mkdtemp(prefix="hnctl-", dir=base))
+            return self._sockets.setdefault(target, self._folder / str(len(self._sockets)))
+
+
+class SshShell:
+    """Runs commands on one machine over SSH."""
+
+    def __init__(self, ssh: Ssh, target: Target) -> None:
+        check_host(target.host)
+        self._ssh = ssh
+        self._target = target
+
+    def run(self, argv: Sequence[str], *, timeout: float, stdin: str = "") -> Output:
+        """Run a command; see `Shell.run`.
+
+        Raises:
+            KeyRefused: The node takes none of our keys.
+            HostKeyRefused: Its host key is unknown, or has changed.
+            ConnectionFailed: It cannot be reached, or the line dropped; then `maybe_applied` is set.
+        """
+        try:
+            done = self._ssh.run(self._target, quote(argv), timeout=timeout, stdin=stdin)
+        except ToolTimedOut:
+            raise ToolTimedOut(
+                f"{argv[0]} on {self._target.host} gave no answer within {timeout:g} seconds",
+                hint="The node may be overloaded; look at it with ssh",
+            ) from None
+        if done.status == _COMMAND_NOT_THERE:
+            raise missing(argv[0], f"on {self._target.host}")
+        return done
+
+
+def dropped(target: Target, said: str) -> ConnectionFailed:
+    """Return the error for a line that dropped when the command may have run."""
+    words = tidy(" ".join(said.split()), 300)
+    return ConnectionFailed(
+        f"the SSH line to {target.host} dropped before the answer was whole" + (f" ({words})" if words else ""),
+        maybe_applied=True,
+        hint="Run the same command again: it reads first and sends only what is missing",
+    )
+
+
+def failure(said: str, target: Target, config: Path | None = None) -> HypernodeError:
+    """Return the error that ssh's own words stand for, when no command was begun as far as we know."""
+    file = [] if config is None else ["-F", str(config)]
+    port = [] if target.port is None else ["-p", str(target.port)]
+    by_hand = quote(["ssh", *file, *port, f"{target.user}@{target.host}"])
+    for pattern, kind, text, hint in _FAILURES:
+        if re.search(pattern, said, re.MULTILINE):
+            told = {"host": target.host, "user": target.user, "by_hand": by_hand}
+            return kind(text.format(**told), hint=hint.format(**told))
+    return dropped(target, said)
+
+
+_FAILURES: tuple[tuple[str, type[HypernodeError], str, str], ...] = (
+    (
+        "REMOTE HOST IDENTIFICATION HAS CHANGED",
+        HostKeyRefused,
+        "the host key of {host} has CHANGED: somebody may stand between, or the node was set up anew; nothing was sent",
+        "Ask the platform or look at the node's console for its key; only when it is the new one: ssh-keygen -R {host}",
+    ),
+    (
+        "^No .* host key is known for|^Host key verification failed",
+        HostKeyRefused,
+        "the host key of {host} is unknown, and a program must not trust it for you; nothing was sent",
+        "Log in once by hand, compare the key and accept it: {by_hand}",
+    ),
+    (
+        r"^\S+: Permission denied \(|Too many authentication failures",
+        KeyRefused,
+        "{host} takes none of your SSH keys for the user {user}; nothing was sent",
+        "Is your key on the node, and is it in your agent (ssh-add -l)? Try by hand: {by_hand}",
+    ),
+    (
+        "^ssh: Could not resolve hostname",
+        ConnectionFailed,
+        "there is no address for the name {host}; nothing was sent",
+        "Is the node's name right? Where else it is reached stands in the fleet file: ssh: {{host: ...}}",
+    ),
+    (
+        "^ssh: connect to host .*: Connection refused",
+        ConnectionFailed,
+        "{host} refuses SSH connections; nothing was sent",
+        "Is the port right, and is your address allowed on the node? Try by hand: {by_hand}",
+    ),
+    (
+        "^ssh: connect to host .* timed out|[Tt]imed out during banner exchange",
+        ConnectionFailed,
+        "{host} did not answer over SSH in time; nothing was sent",
+        "Is the node up, and is your address allowed on it? Try by hand: {by_hand}",
+    ),
+    (
+        "^kex_exchange_identification: ",
+        ConnectionFailed,
+        "{host} closed the SSH connection before it began; nothing was sent",
+        "It may have too many connections, or block your address. Try by hand: {by_hand}",
+    ),
+    (
+        "^ssh: connect to host ",
+        ConnectionFailed,
+        "there is no way to {host} on the network; nothing was sent",
+        "Is this machine online? Try by hand: {by_hand}",
+    ),
+    (
+        "[Bb]ad configuration option|^Can't open user config file|^Bad owner or permissions",
+        InputError,
+        "ssh cannot use its configuration file",
+        "Its own words are shown by: {by_hand}",
+    ),
+)
