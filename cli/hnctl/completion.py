@@ -55,6 +55,13 @@ def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return []
 
 
+def complete_service(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the services that a node is known to have."""
+    from hypernode.node.servicectl import known_services
+
+    return _beginning(known_services(), incomplete)
+
+
 def _catalogue(ctx: click.Context) -> Catalogue:
     """Return the settings, with what the API's own list added when it was last asked."""
     from hnctl.connection import Connection

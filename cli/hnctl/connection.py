@@ -105,11 +105,24 @@ class Connection:
                 found = find_token(node, api_url=self.api_url, config=self.config, only_node=node == self._only_node)
             except CredentialsError as exc:
                 found = exc
+            else:
+                if self._options.get("verbose"):
+                    self._tell_unlike(node, found)
             with self._lock:
                 self._tokens[node] = found
         if isinstance(found, CredentialsError):
             raise found
         return found
+
+    def _tell_unlike(self, node: str, token: Token) -> None:
+        from hnctl.printing import print_note
+        from hypernode.credentials import unlike
+
+        only_node = node == self._only_node
+        others = unlike(token, node, api_url=self.api_url, config=self.config, only_node=only_node)
+        if others:
+            there = ", ".join(dict.fromkeys(others))
+            print_note(f"{node}: the token of {token.source} is used; there is another one in {there}.")
 
     @property
     def ssh(self) -> Ssh:

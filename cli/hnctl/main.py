@@ -30,6 +30,7 @@ COMMANDS = {
     "plan": ("rollout", "Make a plan that can be reviewed and applied."),
     "sandbox": ("sandbox", "A stand-in for the API on this machine, to try things without an account."),
     "schema": ("file", "Print the JSON Schema of the fleet file, for editors."),
+    "services": ("services", "Restart or reload the services of nodes."),
     "settings": ("settings", "Read, set and describe settings."),
     "validate": ("file", "Check a fleet file and tell all its problems at once."),
 }

@@ -61,12 +61,16 @@ output_option = option("-o", "--output", type=FORMAT, help="Output format.  [def
 file_option = option("-f", "--file", metavar="FILE", help="Fleet file.  [default: fleet.yaml]")
 refresh_option = option("--refresh", is_flag=True, help="Ask the API for its list of settings again.")
 
+timeout_option = option(
+    "--timeout", type=TICK, help="Time to wait for an answer, of the API or over SSH.  [default: 20s]"
+)
 connection_options = _all(
     option("--api-url", metavar="URL", help="Address of the API."),
     option("--ca-file", metavar="FILE", help="Certificates to trust instead of the system's."),
     option("--parallel", type=PARALLEL, help="Nodes at once.  [default: 8]"),
     option("--rps", type=RPS, help="Most requests a second.  [default: no cap]"),
-    option("--timeout", type=TICK, help="Time to wait for an answer of the API.  [default: 20s]"),
+    timeout_option,
+    option("-v", "--verbose", is_flag=True, help="Tell more: every node by itself, and where there is a second token."),
 )
 wait_options = _all(
     option("--wait", type=SECONDS, help="Time that one node's change may take.  [default: 15m]"),

@@ -100,7 +100,7 @@ def carry_out(
     unread = {node: error.message for node, error in failures.items()}
     if output == "table" and (ask or plan.hazardous):
         show_plan(plan, unread, verbose=verbose)
-    elif plan.changes and _may_ask() and ((ask and not yes) or plan.hazardous):
+    elif plan.changes and may_ask() and ((ask and not yes) or plan.hazardous):
         show_plan(plan, unread, verbose=verbose, stderr=True)
     if plan.changes:
         plan.raise_if_unsafe([*confirm, *_ask_for_hazards(plan, confirm)], force=force)
@@ -116,13 +116,14 @@ def carry_out(
     return _sum_up(plan, outcomes, interrupted, output)
 
 
-def _may_ask() -> bool:
+def may_ask() -> bool:
+    """Tell whether somebody is at a terminal to answer."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _ask_for_hazards(plan: Plan, confirmations: Sequence[Confirmation]) -> list[Confirmation]:
     """On a terminal, have the name typed for each hazardous setting that is not confirmed yet."""
-    if not _may_ask():
+    if not may_ask():
         return []
     open_changes = [
         change for change in plan.hazardous if not any(one.covers(change, plan.groups) for one in confirmations)
@@ -147,7 +148,7 @@ def _ask(plan: Plan, prompting: Sequence[str], *, ask: bool, yes: bool) -> None:
     if prompting:
         print_note(f"hypernode-systemctl asks before it changes {', '.join(prompting)}; a yes here answers it.")
     nodes = len(plan.nodes)
-    if not _may_ask():
+    if not may_ask():
         raise NotAgreed("nobody is there to say yes; nothing was changed", hint="Add --yes")
     if not click.confirm(f"Change {nodes} node{'s' * (nodes != 1)}?", err=True):
         raise NotAgreed("not agreed; nothing was changed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from hnctl.connection import Connection
@@ -15,6 +15,7 @@ from hypernode.errors import CredentialsError, FileError
 if TYPE_CHECKING:
     from hypernode.fleet.spec import Fleet
     from hypernode.fleet.ways import Way
+    from hypernode.node.shell import Shell
 
 
 def find_ways(link: Connection, selection: Selection, nodes: Iterable[str], fleet: Fleet | None) -> dict[str, Way]:
@@ -44,6 +45,23 @@ def find_ways(link: Connection, selection: Selection, nodes: Iterable[str], flee
     return ways
 
 
+def shell_of(link: Connection, selection: Selection, fleet: Fleet | None = None) -> Callable[[str], Shell]:
+    """Return what gives a shell on a node, whatever the way to its settings: here for our own, over SSH for others.
+
+    The arguments are as for `find_ways`.
+    """
+    from hypernode.fleet.ways import DEFAULT
+
+    known = fleet or _at_hand(link, selection)
+    own = own_name()
+
+    def shell(node: str) -> Shell:
+        way = known.way(node) if known is not None and node in known.nodes else DEFAULT
+        return link.shell(node, way._replace(via="local" if node == own else "ssh"))
+
+    return shell
+
+
 def _at_hand(link: Connection, selection: Selection) -> Fleet | None:
     path = fleet_path(link, selection.file)
     if selection.file is None and not path.exists():
@@ -52,7 +70,8 @@ def _at_hand(link: Connection, selection: Selection) -> Fleet | None:
 
     try:
         # A large file takes a second to read, and most say nothing of ways.
-        return load_fleet(selection, link, link.catalogue()) if b"via" in read_file(path) else None
+        raw = read_file(path)
+        return load_fleet(selection, link, link.catalogue()) if b"via" in raw or b"ssh" in raw else None
     except FileError:
         if selection.file is not None:
             raise

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -57,25 +58,46 @@ def find_token(node: str, *, api_url: str, config: Config, only_node: bool) -> T
         CredentialsError: A source has something that cannot be a token, or cannot be asked.
         InputError: The address cannot be one of an API.
     """
-    names = [node] if (parent := parent_of(node)) is None else [node, parent]
-    token = (
-        _from_tokens(names)
-        or _from_token(names, only_node=only_node)
-        or _from_command(node, config)
-        or _from_plain_file(names, api_url, but=names_in_keyring(_host(api_url)))
-        or _from_keyring(names, api_url)
-        or _from_plain_file(names, api_url)
-        or _from_own_file(names)
-    )
+    sources = _sources(node, api_url, config, only_node=only_node)
+    token = next((found for source in sources if (found := source()) is not None), None)
     if token is None:
+        owner = parent_of(node) or node
         raise NoToken(
             f"there is no API token for {node}",
             hint='Give one: HYPERNODE_API_TOKEN (one node) or HYPERNODE_API_TOKENS=\'{"NODE": "TOKEN"}\'; '
-            f"token_command in {config.path}; or keep it: hnctl auth login {names[-1]} (in the keyring; without one "
+            f"token_command in {config.path}; or keep it: hnctl auth login {owner} (in the keyring; without one "
             f"--insecure-storage). On the node itself it is in {TOKEN_FILE}",
             node=node,
         )
     return _checked(token, node)
+
+
+def unlike(token: Token, node: str, *, api_url: str, config: Config, only_node: bool) -> list[str]:
+    """Return the sources that have another token of `node` than `token`, which was found first; see `find_token`.
+
+    A source that cannot be asked is passed over.
+    """
+    others = []
+    for source in _sources(node, api_url, config, only_node=only_node):
+        with suppress(CredentialsError):
+            found = source()
+            if found is not None and found.secret != token.secret:
+                others.append(found.source)
+    return others
+
+
+def _sources(node: str, api_url: str, config: Config, *, only_node: bool) -> list[Callable[[], Token | None]]:
+    """Return what asks each source, in their order."""
+    names = [node] if (parent := parent_of(node)) is None else [node, parent]
+    return [
+        lambda: _from_tokens(names),
+        lambda: _from_token(names, only_node=only_node),
+        lambda: _from_command(node, config),
+        lambda: _from_plain_file(names, api_url, but=names_in_keyring(_host(api_url))),
+        lambda: _from_keyring(names, api_url),
+        lambda: _from_plain_file(names, api_url),
+        lambda: _from_own_file(names),
+    ]
 
 
 def tokens_in_environment() -> Mapping[str, Secret]:

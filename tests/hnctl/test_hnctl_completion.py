@@ -43,7 +43,7 @@ def offered(hnctl: Hnctl, monkeypatch: pytest.MonkeyPatch) -> Offered:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("hnctl se", ["settings"]),
+        ("hnctl se", ["services", "settings"]),
         ("hnctl settings ", ["describe", "get", "list", "set"]),
         ("hnctl settings get php_v", ["php_version"]),
         ("hnctl settings set php_version 8.", ["8.0", "8.1", "8.2", "8.3", "8.4", "8.5"]),

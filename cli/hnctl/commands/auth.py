@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hnctl.command import Command
 from hnctl.completion import complete_node
 from hnctl.connection import Connection
-from hnctl.exits import Exit
+from hnctl.exits import Exit, exit_for_failures
 from hnctl.options import connection_options, option, output_option, selection_options
 from hnctl.printing import print_data, print_note
-from hnctl.selection import Selection
+from hnctl.selection import Selection, choose, load_fleet
 from hypernode.errors import CredentialsError, InputError
 from hypernode.names import check_node
 
+if TYPE_CHECKING:
+    from hnctl.bootstrap import Form
+    from hypernode.secrets import Secret
+
 _LONGEST_INPUT = 64 * 1024
+_insecure_option = option(
+    "--insecure-storage", is_flag=True, help="Keep it in a plain file that only you can read, not in the keyring."
+)
 
 
 @click.group()
@@ -29,7 +36,7 @@ def auth() -> None:
 @auth.command(cls=Command)
 @click.argument("node", shell_complete=complete_node)
 @option("--with-token", is_flag=True, help="Read the token from stdin instead of asking for it.")
-@option("--insecure-storage", is_flag=True, help="Keep it in a plain file that only you can read, not in the keyring.")
+@_insecure_option
 @connection_options
 def login(node: str, with_token: bool, insecure_storage: bool, **connection: Any) -> None:
     """Keep the token of a node in the keyring.
@@ -51,6 +58,64 @@ def login(node: str, with_token: bool, insecure_storage: bool, **connection: Any
     place = keep_token(node, token, link.api_url, insecurely=insecure_storage)
     print_data(f"{node}: the API takes this token; it is kept in {_told(place)}")
     _tell_if_unused(link, node, place)
+
+
+@auth.command(cls=Command)
+@click.argument("command", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
+@option("--export", "form", type=click.Choice(["github", "gitlab", "env"]), help="Export them; keep none here.")
+@_insecure_option
+@selection_options
+@connection_options
+@output_option
+def bootstrap(
+    command: tuple[str, ...], form: Form | None, insecure_storage: bool, selection: Selection, **connection: Any
+) -> Exit:
+    """Fetch the tokens of nodes over SSH into the keyring.
+
+    Each is read from /etc/hypernode/hypernode_api_token on its node and tried against the API. Needs SSH keys, and no
+    token; without -n or --group it is about all nodes of the fleet file. With --export the value for
+    HYPERNODE_API_TOKENS goes to the stdin of the command after --, or into a file that only you can read: once the
+    tokens of all nodes are there.
+
+    Examples:
+      hnctl auth bootstrap --group magento
+      hnctl auth bootstrap --all --export github -- gh secret set HYPERNODE_API_TOKENS
+    """
+    from hnctl.bootstrap import export, fetch_tokens, owners
+    from hnctl.reading import print_rows
+    from hnctl.ways import shell_of
+    from hypernode.credentials import keep_token
+
+    if command and form is None:
+        raise click.UsageError("Nodes are named with -n; a command after -- goes with --export only.")
+    if form is not None and insecure_storage:
+        raise click.UsageError("With --export nothing is kept here, so --insecure-storage has no meaning.")
+    if selection.where:
+        raise click.UsageError("--where asks the API, for which the tokens are needed first.")
+    link = Connection(**connection)
+    chosen = selection.or_all()
+    fleet = load_fleet(chosen, link, link.catalogue()) if chosen.groups or chosen.all_nodes else None
+    nodes = owners(choose(chosen, link, fleet))
+    tokens: dict[str, Secret] = {}
+    kept: dict[str, str] = {}
+
+    def keep(node: str, token: Secret) -> None:
+        if form is None:
+            kept[node] = keep_token(node, token, link.api_url, insecurely=insecure_storage)
+        tokens[node] = token
+
+    failures = fetch_tokens(link, nodes, shell_of(link, chosen, fleet), keep)
+    place = export(tokens, form, command) if form is not None and not failures else None
+    done = "kept" if form is None else "exported" if place else "read, not exported"
+    rows = [
+        {"node": node, "result": "failed" if node in failures else done, "kept_in": kept.get(node)} for node in nodes
+    ]
+    status = print_rows(link, "nodes", ["node", "result"], rows, failures)
+    if place:
+        print_note(f"The value for HYPERNODE_API_TOKENS went to {place}.")
+    elif form is not None:
+        print_note("Nothing was exported: leave out those that failed with --exclude, or mend them first.")
+    return status if kept or not failures else exit_for_failures(failures.values(), some_succeeded=False)
 
 
 @auth.command(cls=Command)

@@ -28,12 +28,9 @@ if TYPE_CHECKING:
     from hypernode.catalogue import Catalogue
     from hypernode.fleet.compare import Comparison, Desired
 
-verbose_option = option("-v", "--verbose", is_flag=True, help="Show every node by itself.")
-
 
 @click.command(cls=Command)
 @option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are differences.")
-@verbose_option
 @selection_options
 @connection_options
 @refresh_option
@@ -45,14 +42,13 @@ def diff(detailed_exitcode: bool, verbose: bool, **options: Any) -> Exit:
 
     Example: hnctl diff -f fleet.yaml --group magento --detailed-exitcode
     """
-    link = Connection(**options)
+    link = Connection(verbose=verbose, **options)
     _, comparison = _compare(link, **options)
     _emit_plan(link, comparison, verbose=verbose)
     return _status(comparison, detailed=detailed_exitcode)
 
 
 @click.command(cls=Command)
-@verbose_option
 @selection_options
 @connection_options
 @refresh_option
@@ -68,7 +64,7 @@ def plan(verbose: bool, **options: Any) -> Exit:
     """
     from hypernode.errors import UnsafePlan
 
-    link = Connection(**options)
+    link = Connection(verbose=verbose, **options)
     _, comparison = _compare(link, **options)
     _emit_plan(link, comparison, verbose=verbose)
     try:
@@ -82,7 +78,6 @@ def plan(verbose: bool, **options: Any) -> Exit:
 @click.command(cls=Command)
 @click.argument("plan_file", metavar="[PLAN.json]", required=False, type=click.Path())
 @option("--checksum", metavar="SUM", help="Refuse unless the plan made now has this checksum.")
-@verbose_option
 @selection_options
 @rollout_options
 @connection_options
@@ -101,7 +96,7 @@ def apply(plan_file: str | None, checksum: str | None, verbose: bool, **options:
     """
     from hnctl.rollout import carry_out
 
-    link = Connection(**options)
+    link = Connection(verbose=verbose, **options)
     if plan_file is not None:
         return _apply_file(link, Path(plan_file), checksum, verbose=verbose, **options)
     catalogue, comparison = _compare(link, **options)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from hypernode.catalogue import Catalogue
-from hypernode.errors import InputError, ToolError, ToolMissing, ToolTimedOut
+from hypernode.errors import ConnectionFailed, InputError, OutcomeUnknown, ToolError, ToolMissing, ToolTimedOut
 from hypernode.node.shell import Shell
 from hypernode.node.systemctl import shown
 
@@ -67,10 +67,20 @@ class Servicectl:
         Raises:
             InputError: One cannot be the name of a service; nothing was done.
             ToolError: The tool says that it failed.
-            ToolTimedOut: It did not end in time, and may still be at it.
+            OutcomeUnknown: It did not end in time and may still be at it, or the line dropped.
             HypernodeError: See `Shell.run`.
         """
-        answer = self._shell.run([TOOL, action, *map(check_service, services)], timeout=timeout)
+        argv = [TOOL, action, *map(check_service, services)]
+        try:
+            answer = self._shell.run(argv, timeout=timeout)
+        except (ToolTimedOut, ConnectionFailed) as exc:
+            if isinstance(exc, ConnectionFailed) and not exc.maybe_applied:
+                raise
+            raise OutcomeUnknown(
+                f"{exc.message}; whether the {action} was done is not known",
+                hint="Look at the services on the node before it is done again",
+                node=self._node,
+            ) from exc
         if answer.status != 0:
             raise ToolError(f"{TOOL} ended with {answer.status}: {shown(answer.text)}", node=self._node)
 

@@ -90,12 +90,8 @@ def run_process(
 
 def missing(command: str, where: str) -> ToolMissing:
     """Return the error for a command that is not there."""
-    return ToolMissing(
-        f"there is no {command} {where}",
-        hint="It belongs to a Hypernode: is this one? Use via: api to go without it"
-        if command.startswith("hypernode-")
-        else None,
-    )
+    ours = command.startswith("hypernode-")
+    return ToolMissing(f"there is no {command} {where}", hint="Every Hypernode has it: is this one?" if ours else None)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,133 @@
+"""`hnctl services`: restarting and reloading the services of nodes, through hypernode-servicectl."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hnctl.command import Command
+from hnctl.completion import complete_service
+from hnctl.connection import Connection
+from hnctl.exits import Exit
+from hnctl.options import file_option, node_option, option, output_option, timeout_option
+from hnctl.printing import print_note
+from hnctl.selection import Selection, choose
+from hnctl.value_types import SECONDS
+from hypernode.errors import HypernodeError, NotAgreed, ToolError
+
+if TYPE_CHECKING:
+    from hypernode.node.servicectl import Action, Servicectl
+
+_MOST_QUERIES = 5
+
+_services_argument = click.argument(
+    "services", metavar="SERVICE...", nargs=-1, required=True, shell_complete=complete_service
+)
+
+
+@click.group()
+def services() -> None:
+    """Restart or reload the services of nodes."""
+
+
+@services.command(cls=Command)
+@_services_argument
+@node_option
+@option("-y", "--yes", is_flag=True, help="Do not ask.")
+@option(
+    "--wait", prefix="HNCTL_SERVICES_", type=SECONDS, default="2m", show_default=True, help="Time for MySQL to answer."
+)
+@file_option
+@timeout_option
+@output_option
+def restart(services: tuple[str, ...], nodes: tuple[str, ...], yes: bool, wait: float, **options: Any) -> Exit:
+    """Restart services, here or over SSH.
+
+    A restart of mysql is asked about, with the queries that it would end, and is over when MySQL answers again. Nodes
+    are taken one after the other; the first that fails ends it.
+
+    Examples:
+      hnctl services restart php8.3-fpm -n kaasshop
+      hnctl services restart mysql -n kaasshop --yes
+    """
+    link = Connection(**options)
+    chosen = _find(link, services, nodes, options["file"])
+    if "mysql" in services:
+        _agree(chosen, yes=yes)
+    return _act(link, "restart", services, chosen, wait=wait)
+
+
+@services.command("reload", cls=Command)
+@_services_argument
+@node_option
+@file_option
+@timeout_option
+@output_option
+def reload_(services: tuple[str, ...], nodes: tuple[str, ...], **options: Any) -> Exit:
+    """Let services read their configuration again, here or over SSH.
+
+    Example: hnctl services reload nginx -n kaasshop
+    """
+    link = Connection(**options)
+    return _act(link, "reload", services, _find(link, services, nodes, options["file"]), wait=0)
+
+
+def _find(link: Connection, services: Sequence[str], nodes: tuple[str, ...], file: str | None) -> dict[str, Servicectl]:
+    """Return the tool of each chosen node; names are checked before any of them is reached."""
+    from hnctl.ways import shell_of
+    from hypernode.node.servicectl import Servicectl, check_service
+
+    for name in services:
+        check_service(name)
+    selection = Selection(nodes, file=file)
+    shell = shell_of(link, selection)
+    return {node: Servicectl(shell(node), node=node) for node in choose(selection, link, None)}
+
+
+def _agree(chosen: Mapping[str, Servicectl], *, yes: bool) -> None:
+    from hnctl.render.printable import printable
+    from hnctl.rollout import may_ask
+
+    if yes:
+        return
+    for node, tool in chosen.items():
+        queries = tool.running_queries()
+        if queries is None:
+            print_note(f"{node}: a restart of mysql ends all its connections; what runs now cannot be seen.")
+            continue
+        print_note(f"{node}: a restart of mysql ends all its connections, and {len(queries) or 'no'} running queries.")
+        for query in queries[:_MOST_QUERIES]:
+            print_note(f"    {printable(query)}")
+    if not may_ask():
+        raise NotAgreed("nobody is there to say yes; nothing was restarted", hint="Add --yes")
+    if not click.confirm(f"Restart mysql on {', '.join(chosen)}?", err=True):
+        raise NotAgreed("not agreed; nothing was restarted")
+
+
+def _act(
+    link: Connection, action: Action, services: Sequence[str], chosen: Mapping[str, Servicectl], *, wait: float
+) -> Exit:
+    from hnctl.reading import print_rows
+
+    rows: list[dict[str, Any]] = []
+    failures: dict[str, HypernodeError] = {}
+    for node, tool in chosen.items():
+        result = f"{action}ed"
+        try:
+            tool.do(action, services)
+            if action == "restart" and "mysql" in services and (answers := tool.wait_for_mysql(wait)) is not True:
+                if answers is False:
+                    raise ToolError(
+                        f"mysql was restarted and does not answer within {wait:g} seconds",
+                        hint="Look at its log on the node",
+                    )
+                result = "restarted, not verified: there is no mysqladmin to ask it with"
+        except HypernodeError as exc:
+            failures[node] = exc
+            break
+        rows.append({"node": node, "services": list(services), "result": result})
+    if failures and (left := list(chosen)[len(rows) + 1 :]):
+        print_note(f"Not attempted: {', '.join(left)}.")
+    return print_rows(link, "nodes", ["node", "services", "result"], rows, failures)
