@@ -7,7 +7,6 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -38,10 +37,11 @@ def play() -> Exit:
     with TemporaryDirectory(prefix="hnctl-demo-") as folder, Sandbox(nodes=NODES, flow_time=FLOW_TIME) as box:
         stage = _Stage(box, Path(folder))
         drifting = box.names[0]
+        stage.become(box.names[-1])
         stage.write_file()
         stage.run("validate", why="Is the fleet file good? Nothing is sent.")
         stage.run("diff", "--detailed-exitcode", why="How do the nodes differ from it?", expect=Exit.DIFFERENT)
-        stage.run("apply", "--yes", why="Bring them to it: one request per node, followed until it is applied.")
+        stage.run("apply", "--yes", why="Bring them to it, each its own way, followed until it is applied.")
         stage.run("diff", "--detailed-exitcode", why="Is anything left?")
         box.set(drifting, php_version="8.1")
         stage.say(f"Meanwhile somebody sets php_version to 8.1 on {drifting}, in the control panel.")
@@ -58,13 +58,29 @@ class _Stage:
     def __init__(self, box: Sandbox, folder: Path) -> None:
         self._box = box
         self._folder = folder
-        self._environment = _environment(box.url, box.tokens, folder)
+        self._environment = _environment(box.url, folder)
         self._failure: str | None = None
+
+    def become(self, node: str) -> None:
+        """Make this machine the node that is reached via: local, with the node's own tools and without a token."""
+        from hypernode.sandbox.node_tools import write_node_tools
+
+        tools = self._folder / "node"
+        write_node_tools(tools, node=node, token=self._box.tokens[node], api_url=self._box.url)
+        tokens = {name: token for name, token in self._box.tokens.items() if name != node}
+        self._environment |= {
+            "PATH": f"{tools / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "HNCTL_NODE_ROOT": str(tools / "root"),
+            "HYPERNODE_API_TOKENS": json.dumps(tokens),
+        }
 
     def write_file(self) -> None:
         text = _fleet_file(self._box.names)
         (self._folder / "fleet.yaml").write_text(text, "utf-8")
-        self.say(f"A sandbox with {NODES} nodes in {len(_GROUPS)} groups, and this file:")
+        self.say(
+            f"A sandbox with {NODES} nodes in {len(_GROUPS)} groups; this machine plays the last of them, whose own "
+            "hypernode-systemctl is used. The file:"
+        )
         click.echo("\n".join(f"    {line}" for line in text.splitlines()))
 
     def say(self, text: str) -> None:
@@ -105,10 +121,13 @@ class _Stage:
         writes = [entry for entry in self._box.log() if entry.method == "PATCH"]
         if self._failure is None and any(entry.overlap for entry in writes):
             self._failure = "two changes of one node overlapped"
+        tools = {entry.node for entry in writes if entry.agent == "hypernode-systemctl"}
+        if self._failure is None and tools != {self._box.names[-1]}:
+            self._failure = f"the node's own tool changed {', '.join(sorted(map(str, tools))) or 'nothing'}"
         if self._failure is not None:
             click.echo(f"\nThe demo failed: {self._failure}", err=True)
             return Exit.FAILED
-        self.say(f"Done: {len(writes)} changes sent, one for each node that needed it. Nothing is left behind.")
+        self.say(f"Done: {len(writes)} changes sent. Nothing is left behind.")
         return Exit.OK
 
 
@@ -120,11 +139,12 @@ def _fleet_file(names: tuple[str, ...]) -> str:
     share = len(names) // len(_GROUPS)
     for index, name in enumerate(names):
         own = ", settings: { permissive_memory_management: true }" if index == 1 else ""
+        own += ", via: local" if index == len(names) - 1 else ""
         lines.append(f"  {name}: {{ groups: [{_GROUPS[index // share][0]}]{own} }}")
     return "\n".join([*lines, "limits: { max_changes: 100 }", ""])
 
 
-def _environment(url: str, tokens: Mapping[str, str], folder: Path) -> dict[str, str]:
+def _environment(url: str, folder: Path) -> dict[str, str]:
     """Return an environment without anything of the user's own configuration."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("HNCTL_", "HYPERNODE_", "XDG_"))
@@ -133,7 +153,6 @@ def _environment(url: str, tokens: Mapping[str, str], folder: Path) -> dict[str,
         **inherited,
         "HOME": str(folder),
         "HNCTL_API_URL": url,
-        "HYPERNODE_API_TOKENS": json.dumps(dict(tokens)),
         "HNCTL_POLL_INTERVAL": "0.5",
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
     }

@@ -154,7 +154,7 @@ def _words(line: str) -> list[str]:
     import shlex
 
     words = shlex.split(line)[1:]
-    return words[: next((i for i, word in enumerate(words) if word in (">", "|", "&")), len(words))]
+    return words[: next((i for i, word in enumerate(words) if word in (">", "|", "&", "--")), len(words))]
 
 
 def test_the_changelog_names_the_version_of_the_package():
