@@ -35,6 +35,11 @@ def as_text(value: object) -> str:
     return str(value)
 
 
+def as_shown(value: SettingValue) -> str:
+    """Return a value as a person is shown it; a secret one as its mask."""
+    return "not set" if value is None else as_text(value)
+
+
 def looks_secret(name: str) -> bool:
     """Tell whether a field that no catalogue describes had better be masked, by its name alone."""
     return _SECRETIVE.search(name) is not None

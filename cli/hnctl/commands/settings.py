@@ -24,7 +24,7 @@ from hnctl.printing import print_data
 from hnctl.render.printable import printable
 from hnctl.selection import Selection, catalogue_for, choose, load_fleet, naming_fleet
 from hnctl.ways import find_ways
-from hypernode.catalogue import Catalogue, Setting, SettingValue, as_text
+from hypernode.catalogue import Catalogue, Setting, SettingValue, as_shown
 from hypernode.secrets import MASK, Secret
 
 
@@ -83,7 +83,8 @@ def get(name: str, selection: Selection, refresh: bool, **connection: Any) -> Ex
     if len(chosen) == 1 and link.value("output") == "table" and not selection.where:
         from hnctl.reading import read_one
 
-        print_data(_shown(read_one(link, chosen[0], setting, find_ways(link, selection, chosen, fleet), catalogue)))
+        ways = find_ways(link, selection, chosen, fleet)
+        print_data(printable(as_shown(read_one(link, chosen[0], setting, ways, catalogue))))
         return Exit.OK
     from hnctl.reading import print_rows, read_chosen
 
@@ -176,10 +177,6 @@ def _row(setting: Setting, raw: object) -> dict[str, Any]:
     value = setting.typed(raw)
     shown = MASK if isinstance(value, Secret) else value
     return {"setting": setting.name, "value": shown, "default": setting.default, "secret": setting.secret}
-
-
-def _shown(value: SettingValue) -> str:
-    return "not set" if value is None else printable(as_text(value))
 
 
 def _wished(setting: Setting, value: str | None) -> tuple[SettingValue, str | None]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from hypernode.api.apps import get_detail
 from hypernode.api.flows import FIRST_INTERVAL, LONGEST_INTERVAL, Flows, posted_since, wait
 from hypernode.api.transport import Transport
-from hypernode.catalogue import Catalogue, SettingValue, as_text
+from hypernode.catalogue import Catalogue, SettingValue, as_shown, as_text
 from hypernode.errors import (
     ApiError,
     ConnectionFailed,
@@ -276,7 +276,7 @@ class Update:
             ) from exc
         if not differing:
             return flows
-        there = "; ".join(f"{name} is {_shown(value)}" for name, value in differing.items())
+        there = "; ".join(f"{name} is {as_shown(value)}" for name, value in differing.items())
         if self.posted and not flows:
             raise OutcomeUnknown(
                 f"the API took the change, no flow of it ever showed up in the logbook, and {there}",
@@ -325,7 +325,7 @@ class Update:
             return f"the node could not be read afterwards ({exc.message})"
         if not differing:
             return "and yet the node answers the new values"
-        return "the node has " + ", ".join(f"{name} {_shown(value)}" for name, value in differing.items())
+        return "the node has " + ", ".join(f"{name} {as_shown(value)}" for name, value in differing.items())
 
 
 def _may_be_sent_again(exc: ConnectionFailed | ApiError) -> bool:
@@ -338,7 +338,3 @@ def _may_be_sent_again(exc: ConnectionFailed | ApiError) -> bool:
 def _may_have_arrived(exc: ConnectionFailed | ApiError) -> bool:
     """Tell whether the write that ended with `exc` may be applied all the same; a 429 turned it away at the door."""
     return exc.maybe_applied if isinstance(exc, ConnectionFailed) else exc.status != 429
-
-
-def _shown(value: SettingValue) -> str:
-    return "not set" if value is None else as_text(value)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hypernode.api.flows import BLOCKING
-from hypernode.catalogue import Catalogue, SettingValue, as_text
+from hypernode.catalogue import Catalogue, SettingValue, as_shown
 from hypernode.errors import (
     ConnectionFailed,
     HypernodeError,
@@ -140,7 +140,7 @@ class ToolStore(ToolReader):
             live = self._tool(node).read(sorted(wished))
         except HypernodeError as exc:
             return f"it could not be read back ({exc.message})"
-        told = "read back, the node has " + ", ".join(f"{name} {_shown(value)}" for name, value in live.items())
+        told = "read back, the node has " + ", ".join(f"{name} {as_shown(value)}" for name, value in live.items())
         try:
             busy = self.blocking(node)
         except HypernodeError:
@@ -185,7 +185,7 @@ class ToolUpdate:
         unread = sorted(name for name, value in unlike.items() if value == UNREADABLE)
         other = {name: value for name, value in unlike.items() if value != UNREADABLE}
         if other:
-            there = "; ".join(f"{name} is {_shown(value)}" for name, value in other.items())
+            there = "; ".join(f"{name} is {as_shown(value)}" for name, value in other.items())
             raise NotApplied(
                 f"{TOOL} says that it is done, and still {there}",
                 hint="Look at the node's livelog: the change may have been taken back, or still be under way",
@@ -196,7 +196,3 @@ class ToolUpdate:
                 f"not verified: {TOOL} says that it is done, and does not tell {', '.join(unread)}", node=self.node
             )
         return ()
-
-
-def _shown(value: SettingValue) -> str:
-    return "not set" if value is None else as_text(value)
