@@ -12,6 +12,8 @@ import click
 from hypernode.errors import HypernodeError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from hypernode.catalogue import Catalogue
 
 
@@ -53,6 +55,13 @@ def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) 
     with suppress(HypernodeError):
         return _beginning(load(_path(ctx), _catalogue(ctx), with_secrets=False).groups, incomplete)
     return []
+
+
+def complete_file(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell offer its files."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
 
 
 def complete_service(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

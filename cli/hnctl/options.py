@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from hnctl.completion import complete_group, complete_node
+from hnctl.completion import complete_file, complete_group, complete_node
 from hnctl.selection import Selection
 from hnctl.value_types import FORMAT, PARALLEL, RPS, SECONDS, TICK, ConfirmationType, ShareType
 
@@ -58,7 +58,9 @@ def _selecting(*options: Any) -> Callable[[F], F]:
 
 
 output_option = option("-o", "--output", type=FORMAT, help="Output format.  [default: table]")
-file_option = option("-f", "--file", metavar="FILE", help="Fleet file.  [default: fleet.yaml]")
+file_option = option(
+    "-f", "--file", metavar="FILE", shell_complete=complete_file, help="Fleet file.  [default: fleet.yaml]"
+)
 refresh_option = option("--refresh", is_flag=True, help="Ask the API for its list of settings again.")
 
 timeout_option = option(

@@ -73,6 +73,10 @@ def test_tab_offers_what_fits(
     assert offered(line) == words
 
 
+def test_the_shell_offers_its_files_after_f(offered: Offered):
+    assert offered("hnctl diff -f fl") == ["fl"]
+
+
 def test_nodes_are_offered_from_a_file_that_is_not_right_yet(offered: Offered, folder: Path):
     (folder / "fleet.yaml").write_text(FLEET + "defaults: {settings: {new_relic_secret: 'env:NOT_SET', typo: 1}}\n")
     assert offered("hnctl diff -n kaas") == ["kaasplank", "kaasshop"]

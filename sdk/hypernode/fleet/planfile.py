@@ -96,6 +96,8 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str) -> Plan:
         if isinstance(exc, TypeError | AttributeError | RecursionError):
             what = "a part of it has another shape"  # Python's words would help nobody
         hint = "Make one with: hnctl plan -o json > plan.json"
+        if path.endswith((".yaml", ".yml")):
+            hint = f"A fleet file is named with -f: hnctl apply -f {path}"
         raise FileError(path, [Problem(1, 1, f"the file is not a plan that can be applied: {what}", hint)]) from None
     if document.get("checksum") != plan.checksum:
         raise PlanIsStale(

@@ -246,7 +246,7 @@ class _Reader:
         rollout = mapping(top.get("rollout"), "rollout", ROLLOUT_KEYS, self._problems, later=LATER_ROLLOUT_KEYS)
         limits = mapping(top.get("limits"), "limits", LIMIT_KEYS, self._problems)
         most = self._share(limits, "max_changes", percent=False)
-        return Fleet(
+        fleet = Fleet(
             path,
             nodes,
             defaults,
@@ -256,6 +256,22 @@ class _Reader:
             self._share(rollout, "max_failures", least=1),
             self._ways,
         )
+        self._check_ways(fleet)
+        return fleet
+
+    def _check_ways(self, fleet: Fleet) -> None:
+        """Tell what is wished of nodes that the way to them cannot do (CONTRACT.md 4.1)."""
+        for node in fleet.nodes:
+            way = fleet.way(node)
+            for name, wish in fleet.resolve(node).items() if way.by_tool else ():
+                if wish.value is None or self._catalogue[name].secret:
+                    what = "cannot be cleared" if wish.value is None else "is secret and cannot be set"
+                    self._problems.tell_at(
+                        wish.line,
+                        wish.column,
+                        f"{name} {what} on {node}, which is reached via: {way.via}",
+                        "The node's tool takes plain values from its command line only; use via: api there",
+                    )
 
     def _version(self, node: yaml.Node | None, tree: yaml.Node) -> None:
         if node is None:

@@ -28,7 +28,7 @@ class Problems:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._by_node: dict[int, Problem] = {}
+        self._by_place: dict[object, Problem] = {}
 
     def tell(self, node: yaml.Node, text: str, hint: str | None = None) -> None:
         """Keep that something is wrong with `node`; once, when several places share it by an alias.
@@ -36,29 +36,40 @@ class Problems:
         Raises:
             FileError: There are too many to tell.
         """
-        if id(node) in self._by_node:
-            return
-        if len(self._by_node) == _MOST_PROBLEMS:
-            told = sorted(self._by_node.values())
-            more = Problem(told[-1].line, told[-1].column, "and more: only the first are listed")
-            raise FileError(self._path, [*told, more]) from None
         if hint is None and node.tag not in _KNOWN_TAGS:
             hint = "The only tag is !clear, as the value of a setting"
         mark = node.start_mark
-        self._by_node[id(node)] = Problem(mark.line + 1, mark.column + 1, text, hint)
+        self._keep(id(node), Problem(mark.line + 1, mark.column + 1, text, hint))
+
+    def tell_at(self, line: int, column: int, text: str, hint: str | None = None) -> None:
+        """Keep that something is wrong at a place; once for each place.
+
+        Raises:
+            FileError: There are too many to tell.
+        """
+        self._keep((line, column), Problem(line, column, text, hint))
+
+    def _keep(self, place: object, problem: Problem) -> None:
+        if place in self._by_place:
+            return
+        if len(self._by_place) == _MOST_PROBLEMS:
+            told = sorted(self._by_place.values())
+            more = Problem(told[-1].line, told[-1].column, "and more: only the first are listed")
+            raise FileError(self._path, [*told, more]) from None
+        self._by_place[place] = problem
 
     def suggest(self, word: str, known: Iterable[str]) -> str | None:
         """Return the hint that names the word that was probably meant, or None.
 
         Only the first mistakes get one: looking through thousands of names takes some ten milliseconds.
         """
-        near = closest(word, known) if len(self._by_node) < _MOST_SUGGESTIONS else None
+        near = closest(word, known) if len(self._by_place) < _MOST_SUGGESTIONS else None
         return f"Did you mean {near}?" if near else None
 
     def raise_if_any(self) -> None:
         """Raise `FileError` with all that was told, by position, if anything was."""
-        if self._by_node:
-            raise FileError(self._path, sorted(self._by_node.values()))
+        if self._by_place:
+            raise FileError(self._path, sorted(self._by_place.values()))
 
 
 def is_null(node: yaml.Node | None) -> bool:

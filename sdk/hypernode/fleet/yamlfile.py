@@ -25,6 +25,7 @@ _WORDS = {
     _TOO_DEEP: f"the file is nested more than {_DEEPEST} levels deep",
 }
 """Problems that are told in our own words, by libyaml's or the loader's."""
+_HINTS = {"did not find expected whitespace or line break": "After a tag such as !clear, leave a blank before } or ,"}
 
 
 class _Loader(yaml.CSafeLoader):
@@ -94,7 +95,7 @@ def _problem(exc: yaml.MarkedYAMLError) -> Problem:
     mark = exc.problem_mark or exc.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     what = str(exc.problem or exc.context)
-    return Problem(line, column, _WORDS.get(what, f"the file is not YAML: {what}"))
+    return Problem(line, column, _WORDS.get(what, f"the file is not YAML: {what}"), _HINTS.get(what))
 
 
 def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:

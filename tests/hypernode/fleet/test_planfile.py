@@ -483,3 +483,9 @@ def test_a_good_document_with_bytes_damaged_is_a_plan_or_refused_without_a_trace
     at = data.draw(st.integers(0, len(raw)))
     cut = data.draw(st.integers(0, 20))
     loads_or_is_refused(raw[:at] + data.draw(st.binary(max_size=4)) + raw[at + cut :])
+
+
+def test_a_fleet_file_in_place_of_a_plan_is_told_how_to_be_named():
+    with pytest.raises(FileError) as caught:
+        planfile.load(b"version: 1", CATALOGUE, path="fleet.yaml", api_url=API)
+    assert caught.value.problems[0].hint == "A fleet file is named with -f: hnctl apply -f fleet.yaml"

@@ -11,7 +11,6 @@ from strategies import CATALOGUE, OPEN, SECRET, texts
 from hypernode.catalogue import as_text
 from hypernode.errors import FileError
 from hypernode.fleet.spec import LIFTED, Fleet, Limits, Share, load, parse, parse_share
-from hypernode.fleet.ways import Way
 from hypernode.secrets import Reference
 
 
@@ -521,22 +520,6 @@ def test_a_mistake_of_form_is_told_with_its_place(text, expected):
     assert found[:3] == expected[:3]
     assert (found[3] or "").startswith(expected[3] or "")
     assert (found[3] is None) == (expected[3] is None)
-
-
-def test_the_way_to_a_node_is_laid_over_key_by_key():
-    text = """\
-version: 1
-defaults: {via: ssh, ssh: {port: 2222}}
-groups: {g: {ssh: {user: ops, host: 'h-{node}'}}, k: {via: }}
-nodes: {a: , b: {groups: [g, k]}, c: {groups: [g], via: local, ssh: {port: 22}}, d: {via: api}}
-"""
-    fleet = parse(text.encode(), CATALOGUE)
-    assert {node: fleet.way(node) for node in fleet.nodes} == {
-        "a": Way("ssh", None, 2222, None),
-        "b": Way("ssh", "h-{node}", 2222, "ops"),
-        "c": Way("local", "h-{node}", 22, "ops"),
-        "d": Way("api", None, 2222, None),
-    }
 
 
 def test_via_api_is_accepted_everywhere():

@@ -226,3 +226,9 @@ def test_fifty_megabytes_of_garbage_are_refused_unread(tmp_path):
         read_file(path)
     with pytest.raises(FileError, match="the file is larger than 16 MiB"):
         read_file(Path("/dev/zero"))
+
+
+def test_a_tag_that_touches_a_bracket_gets_a_hint():
+    with pytest.raises(FileError) as caught:
+        compose(b"a: {x: !clear}", "fleet.yaml")
+    assert caught.value.problems[0].hint == "After a tag such as !clear, leave a blank before } or ,"
