@@ -81,8 +81,10 @@ class Connection:
 
     def address(self, nodes: Sequence[str]) -> None:
         """Tell which nodes the command is about: an unnamed HYPERNODE_API_TOKEN counts only for a single one."""
-        self._only_node = nodes[0] if len(nodes) == 1 else None
-        self._tokens.clear()  # what was not found for one of many may be found for a single one
+        only_node = nodes[0] if len(nodes) == 1 else None
+        if only_node != self._only_node:
+            self._only_node = only_node
+            self._tokens.clear()  # what was not found for one of many may be found for a single one
 
     def token(self, node: str) -> Secret:
         """Return the token of `node`, looked up once.

@@ -14,8 +14,8 @@ from hnctl.render.printable import printable
 from hnctl.render.progress import progress
 from hnctl.selection import Selection, choose, load_fleet, naming_fleet
 from hnctl.ways import find_ways
-from hypernode.catalogue import Catalogue, Setting, SettingValue
-from hypernode.errors import HypernodeError
+from hypernode.catalogue import UNREADABLE, Catalogue, Setting, SettingValue
+from hypernode.errors import HypernodeError, ToolError
 
 if TYPE_CHECKING:
     from hypernode.fleet.ways import Way
@@ -26,12 +26,20 @@ def read_one(
 ) -> SettingValue:
     """Return the live value of one setting of one node."""
     if node in ways:
-        return setting.typed(link.reader(catalogue, ways).read(node, [setting.name]).get(setting.name))
+        value = setting.typed(link.reader(catalogue, ways).read(node, [setting.name]).get(setting.name))
+        if value == UNREADABLE:
+            raise not_told(setting.name, node)
+        return value
     from hypernode.api.client import Client
 
     link.address([node])
     with Client(node, token=link.token(node), transport=link.transport, catalogue=catalogue) as client:
         return client.settings.get(setting.name)
+
+
+def not_told(name: str, node: str) -> ToolError:
+    """Return the error for a value that the node's tool does not tell: it must not be printed as one."""
+    return ToolError(f"hypernode-systemctl does not tell the value of {name}", node=node)
 
 
 def read_chosen(

@@ -22,6 +22,8 @@ Value = bool | int | str
 SettingValue = Value | Secret | None
 """A value as it is handed around: a secret setting's is a `Secret`, and None means not set."""
 
+UNREADABLE = "(cannot be read)"
+"""Stands for the value of a setting that the node's tool does not tell (CONTRACT.md 4.1)."""
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off"})
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nodes_by_ssh import NodesBySsh, need_ssh, reach_nodes
 from runs import Hnctl, Result, point_to
 
 from hnctl import main
@@ -65,3 +66,18 @@ def box(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     with Sandbox(nodes=12, flow_time=0.2) as box:
         point_to(box, monkeypatch)
         yield box
+
+
+@pytest.fixture
+def openssh() -> None:
+    """Skip what needs `ssh` where there is none."""
+    need_ssh()
+
+
+@pytest.fixture
+def nodes(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[NodesBySsh]:
+    """Nodes that are reached in all ways: four, or as many as the parameter says."""
+    with reach_nodes(tmp_path_factory.mktemp("reach"), monkeypatch, nodes=getattr(request, "param", 4)) as nodes:
+        yield nodes

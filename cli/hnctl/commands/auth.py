@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -100,11 +101,17 @@ def bootstrap(
     kept: dict[str, str] = {}
 
     def keep(node: str, token: Secret) -> None:
+        tokens[node] = token
         if form is None:
             kept[node] = keep_token(node, token, link.api_url, insecurely=insecure_storage)
-        tokens[node] = token
 
-    failures = fetch_tokens(link, nodes, shell_of(link, chosen, fleet), keep)
+    try:
+        failures = fetch_tokens(link, nodes, shell_of(link, chosen, fleet), keep)
+    except CredentialsError:
+        if kept:
+            last = "".join(f", and perhaps that of {node}" for node in tokens if node not in kept)
+            print_note(f"Kept before it failed: the tokens of {', '.join(kept)}{last}.")
+        raise
     place = export(tokens, form, command) if form is not None and not failures else None
     done = "kept" if form is None else "exported" if place else "read, not exported"
     rows = [
@@ -113,7 +120,9 @@ def bootstrap(
     status = print_rows(link, "nodes", ["node", "result"], rows, failures)
     if place:
         print_note(f"The value for HYPERNODE_API_TOKENS went to {place}.")
-    elif form is not None:
+    elif form is None:
+        _tell_unused(link, kept)
+    else:
         print_note("Nothing was exported: leave out those that failed with --exclude, or mend them first.")
     return status if kept or not failures else exit_for_failures(failures.values(), some_succeeded=False)
 
@@ -207,6 +216,14 @@ def _tell_if_unused(link: Connection, node: str, place: str) -> None:
         return
     if source != place:
         print_note(f"It is not used as long as there is a token of {node} from {_told(source)}.")
+
+
+def _tell_unused(link: Connection, kept: Mapping[str, str]) -> None:
+    from hypernode.credentials import known_tokens
+
+    known = known_tokens(link.api_url)
+    if unused := [token.node for token in known if kept.get(token.node) == token.source and not token.used]:
+        print_note(f"Not used, as an earlier source has tokens too (hnctl auth list): {', '.join(unused)}.")
 
 
 def _told(place: str) -> str:

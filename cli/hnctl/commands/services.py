@@ -16,6 +16,7 @@ from hnctl.printing import print_note
 from hnctl.selection import Selection, choose
 from hnctl.value_types import SECONDS
 from hypernode.errors import HypernodeError, NotAgreed, ToolError
+from hypernode.node.servicectl import is_mysql
 
 if TYPE_CHECKING:
     from hypernode.node.servicectl import Action, Servicectl
@@ -36,9 +37,7 @@ def services() -> None:
 @_services_argument
 @node_option
 @option("-y", "--yes", is_flag=True, help="Do not ask.")
-@option(
-    "--wait", prefix="HNCTL_SERVICES_", type=SECONDS, default="2m", show_default=True, help="Time for MySQL to answer."
-)
+@option("--wait", type=SECONDS, default="2m", show_default=True, help="Time for MySQL to answer.")
 @file_option
 @timeout_option
 @output_option
@@ -54,7 +53,7 @@ def restart(services: tuple[str, ...], nodes: tuple[str, ...], yes: bool, wait: 
     """
     link = Connection(**options)
     chosen = _find(link, services, nodes, options["file"])
-    if "mysql" in services:
+    if any(map(is_mysql, services)):
         _agree(chosen, yes=yes)
     return _act(link, "restart", services, chosen, wait=wait)
 
@@ -97,7 +96,8 @@ def _agree(chosen: Mapping[str, Servicectl], *, yes: bool) -> None:
         if queries is None:
             print_note(f"{node}: a restart of mysql ends all its connections; what runs now cannot be seen.")
             continue
-        print_note(f"{node}: a restart of mysql ends all its connections, and {len(queries) or 'no'} running queries.")
+        count = f"{len(queries) or 'no'} running quer{'y' if len(queries) == 1 else 'ies'}"
+        print_note(f"{node}: a restart of mysql ends all its connections, and {count}.")
         for query in queries[:_MOST_QUERIES]:
             print_note(f"    {printable(query)}")
     if not may_ask():
@@ -117,13 +117,11 @@ def _act(
         result = f"{action}ed"
         try:
             tool.do(action, services)
-            if action == "restart" and "mysql" in services and (answers := tool.wait_for_mysql(wait)) is not True:
-                if answers is False:
-                    raise ToolError(
-                        f"mysql was restarted and does not answer within {wait:g} seconds",
-                        hint="Look at its log on the node",
-                    )
-                result = "restarted, not verified: there is no mysqladmin to ask it with"
+            if action == "restart" and any(map(is_mysql, services)):
+                result += _wait_for_mysql(tool, wait)
+        except KeyboardInterrupt:
+            print_note(f"{node}: interrupted; whether the {action} was done is not known.")
+            return Exit.INTERRUPTED
         except HypernodeError as exc:
             failures[node] = exc
             break
@@ -131,3 +129,13 @@ def _act(
     if failures and (left := list(chosen)[len(rows) + 1 :]):
         print_note(f"Not attempted: {', '.join(left)}.")
     return print_rows(link, "nodes", ["node", "services", "result"], rows, failures)
+
+
+def _wait_for_mysql(tool: Servicectl, wait: float) -> str:
+    """Wait for MySQL after its restart, and return what is to be said of it besides."""
+    answers = tool.wait_for_mysql(wait)
+    if answers is False:
+        raise ToolError(
+            f"mysql was restarted and does not answer within {wait:g} s", hint="Look at its log on the node"
+        )
+    return "" if answers else ", not verified: there is no mysqladmin to ask it with"

@@ -24,7 +24,7 @@ from hnctl.printing import print_data
 from hnctl.render.printable import printable
 from hnctl.selection import Selection, catalogue_for, choose, load_fleet, naming_fleet
 from hnctl.ways import find_ways
-from hypernode.catalogue import Catalogue, Setting, SettingValue, as_shown
+from hypernode.catalogue import UNREADABLE, Catalogue, Setting, SettingValue, as_shown
 from hypernode.secrets import MASK, Secret
 
 
@@ -86,9 +86,12 @@ def get(name: str, selection: Selection, refresh: bool, **connection: Any) -> Ex
         ways = find_ways(link, selection, chosen, fleet)
         print_data(printable(as_shown(read_one(link, chosen[0], setting, ways, catalogue))))
         return Exit.OK
-    from hnctl.reading import print_rows, read_chosen
+    from hnctl.reading import not_told, print_rows, read_chosen
 
     live, failures = read_chosen(link, selection, catalogue, names=[name])
+    for node in [node for node, detail in live.items() if detail.get(name) == UNREADABLE]:
+        del live[node]
+        failures[node] = not_told(name, node)
     rows = [{"node": node, **_row(setting, detail.get(name))} for node, detail in live.items()]
     return print_rows(link, "settings", ["node", "value"], rows, failures)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hypernode.api.flows import BLOCKING
-from hypernode.catalogue import Catalogue, SettingValue, as_shown
+from hypernode.catalogue import UNREADABLE, Catalogue, SettingValue, as_shown
 from hypernode.errors import (
     ConnectionFailed,
     HypernodeError,
@@ -25,7 +25,7 @@ from hypernode.errors import (
 from hypernode.fleet.where import FIELDS
 from hypernode.node.log import read_log
 from hypernode.node.shell import Shell
-from hypernode.node.systemctl import READ_TIMEOUT, TOOL, UNREADABLE, Systemctl, spelled
+from hypernode.node.systemctl import READ_TIMEOUT, TOOL, Systemctl, spelled
 from hypernode.secrets import Secret
 
 if TYPE_CHECKING:
@@ -114,11 +114,14 @@ class ToolStore(ToolReader):
         deadline = self._clock() + self._timeout
         done: list[str] = []
         for name, value in sorted(wished.items()):
-            left = max(1.0, deadline - self._clock())
+            left = deadline - self._clock()
             try:
+                if left <= 0:
+                    raise ToolTimedOut(f"the time was over before {name} was begun")
                 tool.set(name, value, timeout=left, agreed=True)
             except HypernodeError as exc:
-                raise self._after(exc, done, node, wished) from exc
+                error = self._after(exc, done, node, wished)
+                raise error from (None if error is exc else exc)
             done.append(name)
         return ToolUpdate(self, node, wished)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hypernode.errors import ToolError
 from hypernode.node.shell import Shell
+from hypernode.refusals import tidy
 
 TOOL = "hypernode-log"
 _TIMEOUT = 60.0
@@ -39,7 +40,7 @@ def read_log(shell: Shell) -> list[LogEntry]:
     lines = answer.out.strip() or answer.err.strip()
     heading, _, rest = lines.partition("\n")
     if heading.split()[:1] != ["ACTION"]:
-        raise ToolError(f"{TOOL} does not show its columns: {heading.strip()[:200] or '(nothing)'}")
+        raise ToolError(f"{TOOL} does not show its columns: {tidy(heading.strip(), 200) or '(nothing)'}")
     return [entry for line in rest.split("\n") if (entry := _entry(line)) is not None]
 
 

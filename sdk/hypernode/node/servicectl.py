@@ -40,6 +40,11 @@ def check_service(name: str) -> str:
     return name
 
 
+def is_mysql(service: str) -> bool:
+    """Tell whether `service` is the database server, by any of its names."""
+    return service.removesuffix(".service") in ("mysql", "mysqld", "mariadb")
+
+
 class Servicectl:
     """hypernode-servicectl on one node.
 
@@ -97,13 +102,14 @@ class Servicectl:
         """Wait until MySQL answers, and return whether it does; None when there is no ``mysqladmin`` to ask it with."""
         deadline = self._clock() + timeout
         while True:
+            left = max(1.0, min(_ASK_TIMEOUT, deadline - self._clock()))
             try:
-                if self._shell.run(["mysqladmin", "ping"], timeout=_ASK_TIMEOUT).status == 0:
+                if self._shell.run(["mysqladmin", "ping"], timeout=left).status == 0:
                     return True
             except ToolMissing:
                 return None
-            except ToolTimedOut:
-                pass
+            except (ToolTimedOut, ConnectionFailed):
+                pass  # not yet
             if self._clock() >= deadline:
                 return False
             self._sleep(1.0)

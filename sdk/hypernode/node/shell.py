@@ -6,6 +6,7 @@ a remote shell.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hypernode.errors import ToolMissing, ToolTimedOut
+from hypernode.errors import InputError, ToolMissing, ToolTimedOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +57,60 @@ class LocalShell:
         """Run a command; see `Shell.run`."""
         try:
             return run_process(argv, timeout=timeout, stdin=stdin)
-        except (FileNotFoundError, PermissionError) as exc:
+        except OSError as exc:
             raise missing(argv[0], "on this machine") from exc
 
 
 def run_process(
-    argv: Sequence[str], *, timeout: float, stdin: str = "", environment: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    stdin: str = "",
+    environment: Mapping[str, str] | None = None,
+    running: set[subprocess.Popen[bytes]] | None = None,
 ) -> Output:
     """Run `argv` without a shell and without a terminal, so that no question can wait for one.
 
+    Args:
+        argv: The command and its arguments.
+        timeout: Seconds, after which it is killed.
+        stdin: What it may read.
+        environment: None: ours.
+        running: Holds the process as long as it runs, for another thread to `kill`.
+
     Raises:
         ToolTimedOut: It did not end in time and was killed, with all that it had started.
-        OSError: It cannot be started.
+        InputError: No command line can hold it.
+        OSError: There is no such command, or it cannot be started.
     """
-    with subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=None if environment is None else dict(environment),
-        start_new_session=True,  # Ctrl-C is ours to handle
-    ) as process:
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=None if environment is None else dict(environment),
+            start_new_session=True,  # Ctrl-C is ours to handle
+        )
+    except ValueError:
+        raise InputError("a value with a NUL character cannot be handed to a command") from None
+    except OSError as exc:
+        if exc.errno == errno.E2BIG:
+            raise InputError("a value is too long to be handed to a command") from None
+        raise
+    running = set() if running is None else running
+    running.add(process)
+    with process:
         try:
             out, err = process.communicate(stdin.encode() if stdin else None, timeout=timeout)
         except subprocess.TimeoutExpired:
-            _kill(process)
-            raise ToolTimedOut(f"{os.path.basename(argv[0])} did not end within {timeout:g} seconds") from None
+            kill(process)
+            raise ToolTimedOut(f"{os.path.basename(argv[0])} did not end within {timeout:.3g} s") from None
         except BaseException:
-            _kill(process)
+            kill(process)
             raise
+        finally:
+            running.discard(process)
     return Output(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
@@ -94,11 +120,7 @@ def missing(command: str, where: str) -> ToolMissing:
     return ToolMissing(f"there is no {command} {where}", hint="Every Hypernode has it: is this one?" if ours else None)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all that it has started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            with suppress(OSError):
-                stream.close()
-    process.wait()

@@ -11,9 +11,11 @@ import re
 import secrets
 import shlex
 import shutil
+import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,7 +29,7 @@ from hypernode.errors import (
     ToolMissing,
     ToolTimedOut,
 )
-from hypernode.node.shell import Output, missing, run_process
+from hypernode.node.shell import Output, kill, missing, run_process
 from hypernode.node.target import Target, check_host, check_user
 from hypernode.refusals import tidy
 
@@ -78,6 +80,7 @@ class Ssh:
         self._lock = threading.Lock()
         self._folder: Path | None = None
         self._sockets: dict[Target, Path] = {}
+        self._running: set[subprocess.Popen[bytes]] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -97,23 +100,35 @@ class Ssh:
         # So the remote shell says that the command begins and that it has ended, with a word that no output can hold.
         mark = f"hnctl-{secrets.token_hex(8)}"
         line = f"printf '%s\\n' {mark} >&2; {command}; printf '\\n%s %d\\n' {mark} $? >&2"
+        argv = [*self._argv(target), "--", target.host, line]
         try:
             done = run_process(
-                [*self._argv(target), "--", target.host, line],
+                argv,
                 timeout=self._connect_timeout + timeout,
                 stdin=stdin,
                 environment={**os.environ, "LC_ALL": "C"},  # ssh's own words are told apart
+                running=self._running,
             )
-        except FileNotFoundError as exc:
+        except ToolTimedOut:
+            name = command.partition(" ")[0]
+            raise ToolTimedOut(
+                f"{name} on {target.host} gave no answer within {self._connect_timeout + timeout:.3g} s",
+                hint="The node may be overloaded; look at it with ssh, or wait longer with --timeout",
+            ) from None
+        except OSError as exc:
             raise ToolMissing("there is no ssh on this machine", hint="Install OpenSSH's client") from exc
         before, began, said = done.err.partition(f"{mark}\n")
-        said, ended, status = said.rpartition(f"\n{mark} ")
-        if not ended:
-            raise dropped(target, said) if began else failure(before, target, self._config)
-        return Output(int(status.split("\n", 1)[0]), done.out, said)
+        if not began:
+            raise failure(before, target, self._config)
+        ended = re.search(f"\n{mark} ([0-9]+)\n", said)
+        if ended is None:
+            raise dropped(target)  # without what came of the answer: it may hold a secret
+        return Output(int(ended[1]), done.out, said[: ended.start()])
 
     def close(self) -> None:
-        """End the shared connections."""
+        """End the shared connections, and what is still being asked."""
+        for process in list(self._running):
+            kill(process)
         with self._lock:
             folder, self._folder = self._folder, None
             sockets, self._sockets = self._sockets, {}
@@ -145,10 +160,16 @@ class Ssh:
         """Return where the connection to `target` is shared: short, as a socket's path has some 100 characters."""
         with self._lock:
             if self._folder is None:
-                runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-                base = runtime if os.path.isdir(runtime) and len(runtime) < 40 else "/tmp"  # noqa: S108  # mode 0700
-                self._folder = Path(tempfile.mkdtemp(prefix="hnctl-", dir=base))
+                self._folder = _private_folder()
             return self._sockets.setdefault(target, self._folder / str(len(self._sockets)))
+
+
+def _private_folder() -> Path:
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if 0 < len(runtime) < 40:
+        with suppress(OSError):  # after su it may still be another user's
+            return Path(tempfile.mkdtemp(prefix="hnctl-", dir=runtime))
+    return Path(tempfile.mkdtemp(prefix="hnctl-", dir="/tmp"))  # the folder in it is ours alone
 
 
 class SshShell:
@@ -167,20 +188,14 @@ class SshShell:
             HostKeyRefused: Its host key is unknown, or has changed.
             ConnectionFailed: It cannot be reached, or the line dropped; then `maybe_applied` is set.
         """
-        try:
-            done = self._ssh.run(self._target, quote(argv), timeout=timeout, stdin=stdin)
-        except ToolTimedOut:
-            raise ToolTimedOut(
-                f"{argv[0]} on {self._target.host} gave no answer within {timeout:g} seconds",
-                hint="The node may be overloaded; look at it with ssh",
-            ) from None
+        done = self._ssh.run(self._target, quote(argv), timeout=timeout, stdin=stdin)
         if done.status == _COMMAND_NOT_THERE:
             raise missing(argv[0], f"on {self._target.host}")
         return done
 
 
-def dropped(target: Target, said: str) -> ConnectionFailed:
-    """Return the error for a line that dropped when the command may have run."""
+def dropped(target: Target, said: str = "") -> ConnectionFailed:
+    """Return the error for a line that dropped when the command may have run; `said` are ssh's own words."""
     words = tidy(" ".join(said.split()), 300)
     return ConnectionFailed(
         f"the SSH line to {target.host} dropped before the answer was whole" + (f" ({words})" if words else ""),
@@ -196,7 +211,8 @@ def failure(said: str, target: Target, config: Path | None = None) -> HypernodeE
     by_hand = quote(["ssh", *file, *port, f"{target.user}@{target.host}"])
     for pattern, kind, text, hint in _FAILURES:
         if re.search(pattern, said, re.MULTILINE):
-            told = {"host": target.host, "user": target.user, "by_hand": by_hand}
+            known = target.host if target.port in (None, 22) else f"[{target.host}]:{target.port}"
+            told = {"host": target.host, "user": target.user, "by_hand": by_hand, "known": quote([known])}
             return kind(text.format(**told), hint=hint.format(**told))
     return dropped(target, said)
 
@@ -206,7 +222,7 @@ _FAILURES: tuple[tuple[str, type[HypernodeError], str, str], ...] = (
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         HostKeyRefused,
         "the host key of {host} has CHANGED: somebody may stand between, or the node was set up anew; nothing was sent",
-        "Ask the platform or look at the node's console for its key; only when it is the new one: ssh-keygen -R {host}",
+        "Ask the platform for its key; only when it is the new one, forget the old one: ssh-keygen -R {known}",
     ),
     (
         "^No .* host key is known for|^Host key verification failed",

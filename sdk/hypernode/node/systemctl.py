@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Sequence
 
-from hypernode.catalogue import Catalogue, Setting, SettingValue, as_text
+from hypernode.catalogue import UNREADABLE, Catalogue, Setting, SettingValue, as_text
 from hypernode.errors import InvalidValue, OutcomeUnknown, SafetyError, ToolAsked, ToolError
 from hypernode.node.shell import Output, Shell
 from hypernode.refusals import failure
@@ -18,14 +18,16 @@ from hypernode.secrets import Secret
 
 TOOL = "hypernode-systemctl"
 READ_TIMEOUT = 60.0
-UNREADABLE = "(cannot be read)"
-"""Stands for the value of a setting that the tool does not tell. No setting takes a text with blanks and brackets."""
+_NO_VALUES = ("", "None", "list", UNREADABLE)
+"""Texts that the tool, or who reads its answers, takes for something else."""
 _YES = "y\n"  # what public deploy code answers (CONTRACT.md 3)
 _REFUSED = re.compile(r"Looks like something went wrong: *(.*)", re.DOTALL)
-_BYTES = re.compile(r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", re.DOTALL)
-# A choice such as [y/N], a line that ends with a question, or an end that waits for an answer.
+_BYTES = re.compile(r"""b(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")""", re.DOTALL)
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+# A choice such as [y/N], a line that ends with a question or waits for an answer, or a tool that missed its answer.
 _QUESTION = re.compile(
-    r"[\[(]\s*y(?:es)?\s*/\s*no?\s*[\])]|\?[ \t]*$|(?:\(yes\)|confirm|continue|sure)[^\n]*[:>][ \t]*\Z",
+    r"[\[(]\s*y(?:es)?\s*/\s*no?\s*[\])]|\?[ \t]*$|(?:\(yes\)|confirm|continue|sure)[^\n]*[:>][ \t]*$|EOFError",
     re.IGNORECASE | re.MULTILINE,
 )
 _LISTED = re.compile(r"([a-z][a-z0-9_]*) *\t *(\[.*\])")
@@ -120,19 +122,16 @@ class Systemctl:
         """
         setting = self._catalogue.writable(name)
         text = spelled(setting, value)
-        answer = self._run(
-            ["settings", name, text, *(["--block"] if block else [])],
-            timeout=timeout,
-            stdin=_YES if agreed and setting.tool_prompts else "",
-        )
-        self._judge(answer, name)
+        given = _YES if agreed and setting.tool_prompts else ""
+        argv = ["settings", name, text, *(["--block"] if block else [])]
+        self._judge(self._run(argv, timeout=timeout, stdin=given), name, answered=bool(given))
 
-    def _judge(self, answer: Output, name: str) -> None:
+    def _judge(self, answer: Output, name: str, *, answered: bool) -> None:
         said = answer.text
         if "Operation was successful" in said:
             return
         self._raise_if_refused(said)
-        if _QUESTION.search(said):
+        if not answered and _QUESTION.search(said):
             raise ToolAsked(
                 f"{TOOL} asked about {name} and was not answered; it said: {shown(said)}",
                 hint="If it is to be done, answer it by hand on the node, or use via: api, which does not ask",
@@ -165,7 +164,7 @@ class Systemctl:
         if refused is None:
             return
         literal = _BYTES.match(refused[1])
-        body = ast.literal_eval(literal[0]) if literal else refused[1].encode()
+        body = refused[1].encode() if literal is None else _plain((literal[1] or literal[2] or "").encode())
         raise failure(400, body, what=TOOL, node=self._node)
 
     def _not_known(self, said: str) -> ToolError:
@@ -184,9 +183,19 @@ def _listed(line: str) -> tuple[str, tuple[str, ...]]:
     assert found is not None, line  # noqa: S101  # the caller has looked
     try:
         values = ast.literal_eval(found[2])
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError):
         values = []
     return found[1], tuple(str(value) for value in values)
+
+
+def _plain(escaped: bytes) -> bytes:
+    """Return the bytes that stand between the quotes of a Python text around bytes."""
+
+    def byte(match: re.Match[bytes]) -> bytes:
+        sign = match[1]
+        return bytes.fromhex(sign[1:].decode()) if len(sign) == 3 else _ESCAPES.get(sign, sign)
+
+    return _ESCAPE.sub(byte, escaped)
 
 
 def spelled(setting: Setting, value: SettingValue) -> str:
@@ -208,9 +217,10 @@ def spelled(setting: Setting, value: SettingValue) -> str:
         )
     typed = setting.parse(as_text(value))
     text = str(typed)  # True and False, as the tool spells them
-    if text.startswith("-") or "\0" in text or not text:
+    if text.startswith("-") or "\0" in text or text in _NO_VALUES or text != text.rstrip("\r\n"):
         raise InvalidValue(
-            f"{TOOL} would not take {text!r} for the value of {setting.name}", hint="Use via: api for this node"
+            f"{TOOL} would not take {text!r} for the value of {setting.name}",
+            hint="Use via: api for this node",
         )
     return text
 

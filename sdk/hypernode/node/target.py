@@ -10,7 +10,7 @@ from hypernode.refusals import tidy
 
 DEFAULT_HOST = "{node}.hypernode.io"
 DEFAULT_USER = "app"
-_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:-]{0,252}[A-Za-z0-9_])?")
+_HOST = re.compile(r"[A-Za-z0-9_:](?:[A-Za-z0-9_.:-]{0,252}[A-Za-z0-9_:])?")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 
 
