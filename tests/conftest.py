@@ -13,6 +13,8 @@ import keyring
 import keyring.backends.fail
 import pytest
 
+from fake_keyring import Memory
+
 _OURS = ("HNCTL_", "HYPERNODE_", "XDG_")
 _FOREIGN = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC")
 
@@ -66,3 +68,11 @@ def as_nobody() -> Callable[[], AbstractContextManager[None]]:
                 os.seteuid(0)
 
     return acting
+
+
+@pytest.fixture
+def memory() -> Memory:
+    """Let this process keep its tokens in a keyring in memory."""
+    backend = Memory()
+    keyring.set_keyring(backend)
+    return backend

@@ -11,48 +11,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import keyring
-import keyring.backend
 import keyring.backends.null
 import processes
 import pytest
 from runs import Hnctl, Result
 
 import hypernode.credentials
+from fake_keyring import WAYS_OUT, Memory
 from hypernode.sandbox.server import Sandbox
 
 GET = ["settings", "get", "php_version", "-n", "kaasshop"]
 LOGIN = ["auth", "login", "kaasshop", "--with-token"]
-WAYS_OUT = ("HYPERNODE_API_TOKENS", "token_command", "--insecure-storage")
-
-
-class Memory(keyring.backend.KeyringBackend):
-    """Keeps what it is given, after it did `act`."""
-
-    priority = 1.0  # type: ignore[assignment]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entries: dict[tuple[str, str], str] = {}
-        self.act: Callable[[], object] = lambda: None
-
-    def get_password(self, service: str, username: str) -> str | None:
-        self.act()
-        return self.entries.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.act()
-        self.entries[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        self.act()
-        del self.entries[service, username]
-
-
-@pytest.fixture
-def memory() -> Memory:
-    backend = Memory()
-    keyring.set_keyring(backend)
-    return backend
 
 
 @pytest.fixture
@@ -248,14 +217,14 @@ def test_a_keyring_that_fails_or_hangs_is_told_without_its_words(
     def fail() -> None:
         raise keyring.errors.KeyringLocked(f"no {token}")
 
-    memory.act = fail
+    memory.on = dict.fromkeys(("get", "set", "delete"), fail)
     for command, done in ((LOGIN, "written"), (GET, "read"), (["auth", "logout", "kaasshop"], "read")):
         refused = hnctl(*command, stdin=token)
         assert refused.status == 4
         assert f"the keyring cannot be {done}: KeyringLocked\n  hint: Unlock it" in refused.err
         assert token not in refused.err
     release = threading.Event()
-    memory.act = lambda: release.wait(30)
+    memory.on = dict.fromkeys(("get", "set", "delete"), lambda: release.wait(30))
     monkeypatch.setattr(hypernode.credentials, "_unanswered", [])
     monkeypatch.setattr(hypernode.credentials, "KEYRING_TIMEOUT", 0.3)
     begun = time.monotonic()
@@ -269,6 +238,6 @@ def test_a_token_in_the_plain_file_is_found_though_the_keyring_fails(hnctl: Hnct
     def fail() -> None:
         raise keyring.errors.KeyringLocked("locked")
 
-    memory.act = fail
+    memory.on = dict.fromkeys(("get", "set", "delete"), fail)
     assert hnctl(*LOGIN, "--insecure-storage", stdin=alone.tokens["kaasshop"]).status == 0
     assert hnctl(*GET).status == 0

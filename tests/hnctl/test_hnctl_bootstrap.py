@@ -17,20 +17,13 @@ import pytest
 from nodes_by_ssh import NodesBySsh, soon, write_fleet
 from processes import start
 from runs import Hnctl, Result
-from test_hnctl_auth import WAYS_OUT, Memory
+
+from fake_keyring import WAYS_OUT, Memory
 
 pytestmark = pytest.mark.usefixtures("openssh")
 
 TOKEN = "etc/hypernode/hypernode_api_token"
 SETTINGS = {"php_version": "8.3", "modern_ssl_config_enabled": True}
-
-
-@pytest.fixture
-def memory() -> Memory:
-    """A keyring that keeps what it is given for the time of the test."""
-    backend = Memory()
-    keyring.set_keyring(backend)
-    return backend
 
 
 @pytest.fixture
@@ -236,10 +229,10 @@ def test_a_keyring_that_fails_half_way_does_not_hide_what_was_kept(nodes: NodesB
         if len(memory.entries) == 2:
             raise keyring.errors.KeyringLocked("locked")
 
-    memory.act = fail_for_the_third
+    memory.on = dict.fromkeys(("get", "set", "delete"), fail_for_the_third)
     write_fleet(dict.fromkeys(nodes.box.names, ""), SETTINGS)
     fetched = hnctl("auth", "bootstrap", "--all", "--parallel", "1")
-    memory.act = lambda: None
+    memory.on = {}
     kept = [node for _, node in memory.entries]
     assert len(kept) == 2
     assert "the keyring cannot be " in fetched.err

@@ -7,13 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keyring
 import pytest
 from nodes_by_ssh import NodesBySsh, write_fleet
 from processes import run_in_shell
 from runs import Hnctl, Result
-from test_hnctl_auth import Memory
 
+from fake_keyring import Memory
 from hnctl.bootstrap import export
 from hypernode.errors import ToolError
 from hypernode.secrets import Secret
@@ -36,12 +35,9 @@ print("said on stderr", file=sys.stderr)
 
 
 @pytest.fixture(autouse=True)
-def memory(nodes: NodesBySsh, folder: Path) -> Memory:
-    """An empty keyring, and a fleet file of all nodes."""
+def fleet(nodes: NodesBySsh, folder: Path, memory: Memory) -> None:
+    """A fleet file of all nodes, and an empty keyring."""
     write_fleet(dict.fromkeys(nodes.box.names, ""), {"php_version": "8.3"})
-    backend = Memory()
-    keyring.set_keyring(backend)
-    return backend
 
 
 def told(nodes: NodesBySsh, *runs: Result) -> list[Result]:

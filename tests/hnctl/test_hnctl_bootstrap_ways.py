@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keyring
 import pytest
 from nodes_by_ssh import NodesBySsh, write_fleet
 from runs import Hnctl
-from test_hnctl_auth import Memory
+
+from fake_keyring import Memory
 
 pytestmark = pytest.mark.usefixtures("openssh")
 
@@ -17,11 +17,7 @@ NOWHERE = 1
 """A port on which nobody listens."""
 
 
-@pytest.fixture(autouse=True)
-def memory() -> Memory:
-    backend = Memory()
-    keyring.set_keyring(backend)
-    return backend
+pytestmark = pytest.mark.usefixtures("memory")
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import keyring.errors
 import pytest
 from nodes_by_ssh import NodesBySsh, write_fleet
 from runs import Hnctl, Result
-from test_hnctl_auth import Memory
 
+from fake_keyring import Memory
 from hypernode.credentials import TOKEN_FILE
 from hypernode.sandbox.server import Sandbox
 
@@ -172,7 +172,7 @@ def test_a_keyring_that_fails_does_not_matter(
         raise failure(CANARY)
 
     memory = Memory()
-    memory.act = fail
+    memory.on = dict.fromkeys(("get", "set", "delete"), fail)
     keyring.set_keyring(memory)
     run = hnctl(*command, "-v")
     assert (run.status, notes(run)) == (0, [])
@@ -197,7 +197,7 @@ def test_a_keyring_that_hangs_costs_its_time_once(
 ):
     release = threading.Event()
     memory = Memory()
-    memory.act = lambda: release.wait(30)
+    memory.on = dict.fromkeys(("get", "set", "delete"), lambda: release.wait(30))
     keyring.set_keyring(memory)
     monkeypatch.setattr("hypernode.credentials._unanswered", [])
     monkeypatch.setattr("hypernode.credentials.KEYRING_TIMEOUT", 0.3)

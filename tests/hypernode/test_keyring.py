@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keyring
-import keyring.backend
 import keyring.backends.null
 import keyring.errors
 import pytest
 
 import hypernode.credentials
+from fake_keyring import WAYS_OUT, Memory
 from hypernode.config import Config
 from hypernode.credentials import find_token, forget_token, keep_token, known_tokens
 from hypernode.errors import CredentialsError, NoKeyring
@@ -28,42 +28,6 @@ API = "https://api.hypernode.com"
 HOST = "api.hypernode.com"
 SERVICE = "hnctl api.hypernode.com"
 CANARY = "canary-4be1a9"
-WAYS_OUT = ("HYPERNODE_API_TOKENS", "token_command", "--insecure-storage")
-
-
-class Memory(keyring.backend.KeyringBackend):
-    """Keeps what it is given, or does what it is told to do before."""
-
-    priority = 1.0  # type: ignore[assignment]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entries: dict[tuple[str, str], str] = {}
-        self.calls: list[str] = []
-        self.on: dict[str, Callable[[], object]] = {}
-
-    def _called(self, what: str) -> None:
-        self.calls.append(what)
-        self.on.get(what, lambda: None)()
-
-    def get_password(self, service: str, username: str) -> str | None:
-        self._called("get")
-        return self.entries.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self._called("set")
-        self.entries[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        self._called("delete")
-        del self.entries[service, username]
-
-
-@pytest.fixture
-def memory() -> Memory:
-    backend = Memory()
-    keyring.set_keyring(backend)
-    return backend
 
 
 @pytest.fixture
