@@ -1,0 +1,403 @@
+"""Reports of the oom-killer, line by line, and the events that they tell of. No I/O, and no text makes it raise.
+
+A report is a trigger, much about memory, a table of processes, a summary and a kill; every part but the last may be
+missing, and the wording differs from kernel to kernel. Lines are told by their shape, never by a version. What the log
+does not say is None.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
+
+from hypernode.oom.kernlog import Line, Stamp, read_lines
+
+Scope = Literal["global", "memcg", "cpuset", "mempolicy", "unknown"]
+
+_LONGEST_NAME = 64
+"""A process's name is 15 bytes at most, each of which may be written as four characters."""
+_LONGEST_GAP = 60.0
+"""Seconds after which a report that has not ended is given up."""
+_LONGEST_REPORT = 200_000  # lines; a table has a row for each process
+_MOST_AFTER_KILL = 64
+"""Lines after a kill within which further kills of the same report may stand."""
+
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
+_GFP_MASK = re.compile(r"gfp_mask=(0x[0-9a-fA-F]{1,16})(?:\(([^)]{0,500})\))?")
+_ORDER = re.compile(r"(?<![a-z_])order=(-?[0-9]{1,9})")
+_ADJ = re.compile(r"oom_score_adj[=:](-?[0-9]{1,9})")
+_HEADER = re.compile(r"\[ *pid *\] +(.*)")
+_ROW = re.compile(r"\[ *([0-9]{1,10})\] *(.*)")
+_CHOSEN = re.compile(r"(?:(Memory cgroup o|O)ut of memory[^:]{0,60}: )[Kk]ill process ([0-9]{1,10}),? (.*)")
+_SCORE = re.compile(r" score (-?[0-9]{1,20})(?: |$)")
+_KILLED = re.compile(r"(?:(Memory cgroup o|O)ut of memory[^:]{0,60}: )?[Kk]illed process ([0-9]{1,10})(.*)")
+_UID = re.compile(r"UID[: ](-?[0-9]{1,10})")
+_SIZES = re.compile(r"(total-vm|vsz|anon-rss|file-rss|shmem-rss):([0-9]{1,20})kB")
+_SUMMARY_END = re.compile(r",task=(.*),pid=([0-9]{1,10}),uid=(-?[0-9]{1,10})$")
+_CONSTRAINT = re.compile(r"constraint=CONSTRAINT_([A-Z_]{1,30})")
+_OOM_MEMCG = re.compile(r",oom_memcg=(.*?)(?:,task_memcg=|$)")
+_TASK_IN = re.compile(r"Task in (.*) killed as a result of limit of (.*)")
+_USAGE = re.compile(r"memory: usage ([0-9]{1,20})kB, limit ([0-9]{1,20})kB")
+_SWAP = re.compile(r"(Free|Total) swap *= ([0-9]{1,20})kB")
+_PAGES_RAM = re.compile(r"([0-9]{1,15}) pages RAM")
+_ENDS = (
+    "Out of memory and no killable processes",
+    "Kernel panic - not syncing: Out of memory",
+    "Kernel panic - not syncing: System is deadlocked on memory",
+    "System is deadlocked on memory",
+)
+_NO_LIMIT = 9007199254740988
+
+
+class Task(NamedTuple):
+    """One row of a report's table of processes; sizes are in pages, mostly of 4 KiB."""
+
+    pid: int
+    name: str
+    uid: int
+    total_vm_pages: int
+    rss_pages: int
+    swap_pages: int | None
+    oom_score_adj: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """A process that was killed; sizes are in KiB."""
+
+    pid: int
+    name: str
+    uid: int | None = None
+    total_vm_kib: int | None = None
+    anon_rss_kib: int | None = None
+    file_rss_kib: int | None = None
+    shmem_rss_kib: int | None = None
+    oom_score_adj: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One report of the oom-killer."""
+
+    stamp: Stamp | None
+    uptime: float | None
+    trigger: str | None
+    """The thread that asked for memory; seldom guilty, and often not the victim."""
+    trigger_oom_score_adj: int | None
+    gfp_mask: str | None
+    order: int | None
+    scope: Scope
+    memcg: str | None
+    """The cgroup whose limit was hit."""
+    victims: tuple[Victim, ...]
+    task_count: int
+    top: Task | None
+    """The largest of the table by resident memory."""
+    tasks: tuple[Task, ...] = ()
+    """The whole table, if it was asked for."""
+    gfp_names: str | None = None
+    chosen_pid: int | None = None
+    """Who was chosen; in old kernels a child of it was killed in its place."""
+    usage_kib: int | None = None
+    limit_kib: int | None = None
+    """Of the cgroup; None: no limit, or not told."""
+    swap_free_kib: int | None = None
+    swap_total_kib: int | None = None
+    ram_pages: int | None = None
+    at: str | None = None
+    """ISO 8601, once the year is known."""
+    source: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the event as DESIGN 7 has it."""
+        top = self.top
+        return {
+            "at": self.at,
+            "source": self.source,
+            "trigger": self.trigger,
+            "trigger_oom_score_adj": self.trigger_oom_score_adj,
+            "gfp_mask": self.gfp_mask,
+            "order": self.order,
+            "scope": self.scope,
+            "memcg": self.memcg,
+            "victims": [
+                {name: getattr(victim, name) for name in Victim.__slots__}  # in the order of DESIGN 7
+                for victim in self.victims
+            ],
+            "tasks": {
+                "count": self.task_count,
+                "top_rss": None if top is None else {"pid": top.pid, "name": top.name, "rss_pages": top.rss_pages},
+            },
+        }
+
+
+@dataclass(slots=True)
+class _Report:
+    """A report as far as it was read."""
+
+    first: Line
+    trigger: str | None = None
+    words: str = ""
+    """What the trigger line says after the name."""
+    lead: str | None = None
+    """``memcg`` or ``global``, by the words before a kill."""
+    constraint: str | None = None
+    global_oom: bool = False
+    memcg: str | None = None
+    victims: list[Victim] = field(default_factory=list)
+    summary: tuple[str, int, int] | None = None
+    columns: list[str] | None = None
+    count: int = 0
+    top: Task | None = None
+    by_pid: dict[int, Task] = field(default_factory=dict)
+    chosen_pid: int | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
+    grouped: bool = False
+    ended: bool = False
+    lines: int = 0
+    since_kill: int = 0
+
+
+class Reader:
+    """Reads lines of the kernel one after the other, and gives back each event once it is known to be whole.
+
+    Args:
+        keep_tasks: Whether events hold the whole table.
+    """
+
+    def __init__(self, *, keep_tasks: bool = False) -> None:
+        self._keep_tasks = keep_tasks
+        self._open: _Report | None = None
+        self._last: Line | None = None
+        self._columns: list[str] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no report is open."""
+        return self._open is None
+
+    def read(self, line: Line) -> Iterator[Event]:
+        """Read one line, and yield the event that it ends, if it ends one."""
+        report, text = self._open, line.text
+        if report is not None:
+            report.lines += 1
+            report.since_kill += bool(report.victims or report.ended)
+            if self._jumped(line) or report.lines > _LONGEST_REPORT or report.since_kill > _MOST_AFTER_KILL:
+                yield from self.end()
+        if text.startswith("["):
+            self._table(line)
+        elif " invoked oom-killer: " in text[: _LONGEST_NAME + 40]:
+            name, _, words = text.partition(" invoked oom-killer: ")
+            if "gfp_mask=" in words and len(name) <= _LONGEST_NAME:
+                yield from self.end()
+                self._open = _Report(line, trigger=name, words=words)
+        elif text.startswith("oom-kill:constraint="):
+            if self._open is not None and (self._open.victims or self._open.summary):
+                yield from self.end()
+            self._summary(self._report(line), text)
+        elif "rocess " in text and (match := _CHOSEN.fullmatch(text)):
+            if self._open is not None and self._open.victims:
+                yield from self.end()
+            self._chosen(self._report(line), match)
+        elif "rocess " in text and (match := _KILLED.fullmatch(text)):
+            yield from self._killed(line, match)
+        elif self._open is not None:
+            self._other(self._open, text)
+        if self._open is not None:
+            self._last = line
+
+    def end(self) -> Iterator[Event]:
+        """Give up waiting for more, and yield the event that was open."""
+        report, self._open, self._last = self._open, None, None
+        if report is not None and (report.trigger is not None or report.victims or report.summary or report.chosen_pid):
+            yield self._event(report)
+
+    def _report(self, line: Line) -> _Report:
+        if self._open is None:
+            self._open = _Report(line)
+        return self._open
+
+    def _jumped(self, line: Line) -> bool:
+        """Tell whether the clock went back, or on by so much that `line` can be no part of the open report."""
+        last = self._last
+        if last is None:
+            return False
+        if last.uptime is not None and line.uptime is not None:
+            return not -1.0 <= line.uptime - last.uptime <= _LONGEST_GAP
+        if last.stamp is None or line.stamp is None:
+            return False
+        gap = (_seconds(line.stamp) - _seconds(last.stamp)) % 86_400
+        other_day = (last.stamp.day != line.stamp.day) and gap > _LONGEST_GAP
+        return other_day or _LONGEST_GAP < gap < 86_400 - 5
+
+    def _table(self, line: Line) -> None:
+        if match := _HEADER.fullmatch(line.text):
+            columns = match[1].split()
+            if columns[-1:] == ["name"] and "rss" in columns:
+                self._columns = self._report(line).columns = columns[:-1]
+                self._columns = columns[:-1]
+            return
+        report = self._open
+        if report is None or report.victims or report.ended:
+            return
+        if (match := _ROW.fullmatch(line.text)) and (task := _task(match, report.columns or self._columns)):
+            report.count += 1
+            if report.top is None or task.rss_pages > report.top.rss_pages:
+                report.top = task
+            report.by_pid[task.pid] = task
+
+    def _summary(self, report: _Report, text: str) -> None:
+        if match := _CONSTRAINT.search(text):
+            report.constraint = match[1]
+        report.global_oom = ",global_oom," in text
+        if match := _OOM_MEMCG.search(text):
+            report.memcg = match[1]
+        if match := _SUMMARY_END.search(text):
+            report.summary = (match[1], int(match[2]), int(match[3]))
+        report.ended = report.ended or report.summary is None
+
+    def _chosen(self, report: _Report, match: re.Match[str]) -> None:
+        report.lead = "memcg" if match[1].startswith("Memory") else "global"
+        report.chosen_pid = int(match[2])
+
+    def _killed(self, line: Line, match: re.Match[str]) -> Iterator[Event]:
+        victim = _victim(int(match[2]), match[3])
+        if victim is None:
+            return
+        if self._open is not None and self._open.victims and not self._open.grouped:
+            if any(known.pid == victim.pid for known in self._open.victims):
+                return  # printed once more
+            yield from self.end()
+        report = self._report(line)
+        if match[1]:
+            report.lead = "memcg" if match[1].startswith("Memory") else "global"
+        report.since_kill = 0
+        if all(known.pid != victim.pid for known in report.victims):
+            report.victims.append(victim)
+
+    def _other(self, report: _Report, text: str) -> None:
+        if text.startswith("Tasks in ") and "memory.oom.group set" in text:
+            report.grouped = True
+        elif report.victims:
+            return
+        elif match := _TASK_IN.fullmatch(text):
+            report.memcg = match[2]
+        elif match := _USAGE.match(text):
+            report.sizes["usage"], report.sizes["limit"] = int(match[1]), int(match[2])
+        elif match := _SWAP.match(text):
+            report.sizes[match[1]] = int(match[2])
+        elif match := _PAGES_RAM.match(text):
+            report.sizes["ram"] = int(match[1])
+        elif text.startswith(_ENDS):
+            report.ended = True
+            if report.lead is None and "Memory cgroup" not in text:
+                report.lead = "global"
+
+    def _event(self, report: _Report) -> Event:
+        words = report.words
+        mask, order, adj = _GFP_MASK.search(words), _ORDER.search(words), _ADJ.search(words)
+        sizes = report.sizes
+        limit = sizes.get("limit")
+        return Event(
+            stamp=report.first.stamp,
+            uptime=report.first.uptime,
+            trigger=report.trigger,
+            trigger_oom_score_adj=int(adj[1]) if adj else None,
+            gfp_mask=mask[1] if mask else None,
+            order=int(order[1]) if order else None,
+            scope=_scope(report),
+            memcg=report.memcg,
+            victims=tuple(_completed(victim, report) for victim in report.victims),
+            task_count=report.count,
+            top=report.top,
+            tasks=tuple(report.by_pid.values()) if self._keep_tasks else (),
+            gfp_names=mask[2] if mask else None,
+            chosen_pid=report.chosen_pid,
+            usage_kib=sizes.get("usage"),
+            limit_kib=None if limit is None or limit >= _NO_LIMIT else limit,
+            swap_free_kib=sizes.get("Free"),
+            swap_total_kib=sizes.get("Total"),
+            ram_pages=sizes.get("ram"),
+        )
+
+
+def read_events(lines: Iterable[bytes], *, keep_tasks: bool = False) -> Iterator[Event]:
+    """Yield the events of a log, line by line; `scan.scan` is the quick way through a large one."""
+    reader = Reader(keep_tasks=keep_tasks)
+    for raw in lines:
+        for line in read_lines(raw):
+            yield from reader.read(line)
+    yield from reader.end()
+
+
+def _task(match: re.Match[str], columns: list[str] | None) -> Task | None:
+    """Read a row. Without a header the count of its numbers tells the columns; a damaged row is None."""
+    words = match[2].split()
+    numbers = next((place for place, word in enumerate(words) if not _NUMBER.fullmatch(word)), len(words))
+    count = len(columns) if columns else next((known for known in (10, 8, 7, 6) if known <= numbers), 0)
+    if not 6 <= count <= numbers:
+        return None
+    values = [int(word) for word in words[:count]]
+    name = (match[2].split(None, count)[count:] or [""])[0]
+    swap = adj = None
+    if columns:
+        swap = values[columns.index("swapents")] if "swapents" in columns else None
+        adj = values[columns.index("oom_score_adj")] if "oom_score_adj" in columns else None
+    elif count > 6:
+        adj = values[-1]
+        swap = values[-2] if count > 7 else None
+    return Task(int(match[1]), name, values[0], values[2], values[3], swap, adj)
+
+
+def _victim(pid: int, rest: str) -> Victim | None:
+    """Read what follows the pid of a kill line: the name in brackets, which may hold any sign, and sizes."""
+    start = max(rest.rfind(" total-vm:"), rest.rfind(" vsz:"))
+    head, tail = (rest, "") if start < 0 else (rest[:start], rest[start:])
+    uid = _UID.search(tail)
+    head = head.rstrip(" ,")
+    if behind := re.search(r", UID (-?[0-9]{1,10})$", head):  # late el7
+        uid, head = behind, head[: behind.start()]
+    if before := re.match(r", UID (-?[0-9]{1,10}), ", head):  # el6
+        uid, head = before, f" {head[before.end() :]}"
+    if not head.startswith(" (") or not head.endswith(")"):
+        return None
+    sizes = {match[1]: int(match[2]) for match in _SIZES.finditer(tail)}
+    adj = _ADJ.search(tail)
+    return Victim(
+        pid,
+        head[2:-1],
+        int(uid[1]) if uid else None,
+        sizes.get("total-vm", sizes.get("vsz")),
+        sizes.get("anon-rss"),
+        sizes.get("file-rss"),
+        sizes.get("shmem-rss"),
+        int(adj[1]) if adj else None,
+    )
+
+
+def _completed(victim: Victim, report: _Report) -> Victim:
+    """Return `victim` with what its row in the table says, and else the summary."""
+    row = report.by_pid.get(victim.pid)
+    uid, adj = victim.uid, victim.oom_score_adj
+    if uid is None:
+        uid = row.uid if row else report.summary[2] if report.summary and report.summary[1] == victim.pid else None
+    if adj is None and row:
+        adj = row.oom_score_adj
+    return replace(victim, uid=uid, oom_score_adj=adj)
+
+
+def _scope(report: _Report) -> Scope:
+    """Return whose memory it was, by the best evidence first."""
+    if report.memcg is not None or report.lead == "memcg" or report.constraint == "MEMCG":
+        return "memcg"
+    if report.constraint == "CPUSET":
+        return "cpuset"
+    if report.constraint == "MEMORY_POLICY":
+        return "mempolicy"
+    return "global" if report.global_oom or report.lead == "global" else "unknown"
+
+
+def _seconds(stamp: Stamp) -> int:
+    return (stamp.hour * 60 + stamp.minute) * 60 + stamp.second

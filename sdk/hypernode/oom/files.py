@@ -1,0 +1,145 @@
+"""Kernel logs in files: kern.log, its rotated and compressed forms, and what is piped in, in order of time."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from hypernode.errors import InputError
+from hypernode.oom.clock import Years, iso, moment
+from hypernode.oom.events import Event
+from hypernode.oom.kernlog import Stamp
+from hypernode.oom.scan import scan
+from hypernode.places import on_node
+
+KERN_LOG = "/var/log/kern.log"
+_MOST_HELD = 5_000
+"""Events whose year is not known yet; more than these get the year that the log had until then."""
+
+Problem = Callable[[str, str], None]
+
+
+def find_logs() -> list[Path]:
+    """Return kern.log and its rotated forms on this node.
+
+    Raises:
+        InputError: There is none.
+    """
+    log = on_node(KERN_LOG)
+    found = sorted(path for path in log.parent.glob(f"{log.name}*") if path.is_file())
+    if not found:
+        raise InputError(f"there is no {log}", hint="Name a file, or pipe one in: journalctl -k | hnctl oom events -")
+    return found
+
+
+def read_logs(
+    paths: Sequence[Path], *, keep_tasks: bool = False, on_problem: Problem = lambda path, text: None
+) -> Iterator[Event]:
+    """Yield the events of several logs in order of time; those without a time come where their file has them.
+
+    Args:
+        paths: Files, plain or compressed.
+        keep_tasks: See `events.Reader`.
+        on_problem: Told the path and why a file cannot be read, or not to its end; the others are read.
+    """
+    logs = [_timed(read_log(path, keep_tasks=keep_tasks, on_problem=on_problem)) for path in paths]
+    yield from (event for _, event in heapq.merge(*logs, key=lambda pair: pair[0]))
+
+
+def read_log(path: Path, *, keep_tasks: bool = False, on_problem: Problem = lambda path, text: None) -> Iterator[Event]:
+    """Yield the events of one file; see `read_logs`."""
+    try:
+        with _opened(path) as (file, latest):
+            source = str(path)
+            read = _to_the_end(file.read, lambda text: on_problem(source, text))
+            yield from read_stream(read, latest=latest, source=source, keep_tasks=keep_tasks)
+    except OSError as exc:
+        on_problem(str(path), exc.strerror or str(exc))
+
+
+def read_stream(
+    read: Callable[[int], bytes], *, latest: datetime, source: str, keep_tasks: bool = False
+) -> Iterator[Event]:
+    """Yield the events of an open log.
+
+    Args:
+        read: As `scan.scan` wants it.
+        latest: No line was written after this; it tells the year of a log that has none.
+        source: What the events name as theirs.
+        keep_tasks: See `events.Reader`.
+    """
+    years = Years()
+    held: list[tuple[int, Event]] = []
+
+    def release() -> Iterator[Event]:
+        first = years.first_year(latest)
+        for turn, event in held:
+            assert event.stamp is not None  # noqa: S101  # only those with a stamp are held
+            yield replace(event, at=iso(event.stamp, first + turn))
+        held.clear()
+
+    for event in scan(read, keep_tasks=keep_tasks, on_stamp=years.see):
+        event = replace(event, source=source)
+        stamp: Stamp | None = event.stamp
+        if stamp is not None and stamp.year is None and stamp.month is not None:
+            held.append((years.see(stamp), event))
+            if len(held) > _MOST_HELD:
+                yield from release()
+        else:
+            yield from release() if held and stamp is not None else ()
+            yield replace(event, at=None if stamp is None else iso(stamp))
+    yield from release()
+
+
+def _timed(events: Iterator[Event]) -> Iterator[tuple[float, Event]]:
+    last = float("-inf")
+    for event in events:
+        if event.at is not None:
+            last = moment(event.at).timestamp()
+        yield last, event
+
+
+def _to_the_end(read: Callable[[int], bytes], tell: Callable[[str], None]) -> Callable[[int], bytes]:
+    """Return `read` such that a file that is damaged or cut off ends where it cannot be read any more."""
+
+    def reading(size: int) -> bytes:
+        try:
+            return read(size)
+        except Exception as exc:  # noqa: BLE001  # each kind of compression raises what it likes
+            tell(f"it is damaged or cut off ({exc}); what could be read of it counts")
+            return b""
+
+    return reading
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, datetime]]:
+    """Open a log, compressed or not, and tell when it was written last."""
+    with path.open("rb", buffering=0) as file:
+        latest = datetime.fromtimestamp(path.stat().st_mtime)
+        magic = file.read(6)
+        file.seek(0)
+        yield _decompressed(file, magic), latest
+
+
+def _decompressed(file: BinaryIO, magic: bytes) -> BinaryIO:
+    if magic.startswith(b"\x1f\x8b"):
+        try:
+            from isal import igzip as gzip  # three times as fast as the standard library's
+        except ImportError:
+            import gzip  # type: ignore[no-redef]
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file))  # type: ignore[no-untyped-call]
+    if magic.startswith(b"\xfd7zXZ"):
+        import lzma
+
+        return cast(BinaryIO, lzma.LZMAFile(file))
+    if magic.startswith(b"BZh"):
+        import bz2
+
+        return cast(BinaryIO, bz2.BZ2File(file))
+    return file
