@@ -27,6 +27,7 @@ COMMANDS = {
     "export": ("file", "Write a fleet file of what exists to stdout."),
     "flows": ("flows", "Show or follow the flows of a node."),
     "nodes": ("nodes", "Show nodes."),
+    "oom": ("oom", "Out of memory: what was killed, when and why."),
     "plan": ("rollout", "Make a plan that can be reviewed and applied."),
     "sandbox": ("sandbox", "A stand-in for the API on this machine, to try things without an account."),
     "schema": ("file", "Print the JSON Schema of the fleet file, for editors."),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +40,26 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it
             least = f"{self._least * 1000:.0f}ms" if self._least else "0"
             self.fail(f"{value!r} is not between {least} and 168h", param, ctx)
         return seconds
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]  # see Seconds
+    """A date, a date and time (without a zone: this machine's own), or how long ago; becomes Unix time."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the Unix time that `value` spells."""
+        if isinstance(value, float):
+            return value
+        text = str(value).strip()
+        if match := re.fullmatch(r"([0-9]{1,6})d", text):
+            text = f"{int(match[1]) * 24}h"
+        with suppress(InputError):
+            return time.time() - parse_seconds(text)
+        try:
+            return datetime.fromisoformat(text).astimezone().timestamp()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time; write 2024-03-05, 2024-03-05T10:15, or how long ago: 24h, 7d", param, ctx)
 
 
 class ConfirmationType(click.ParamType):  # type: ignore[type-arg]  # see Seconds
@@ -86,6 +110,7 @@ class Checked(click.ParamType):  # type: ignore[type-arg]  # see Seconds
 
 SECONDS = Seconds()
 TICK = Seconds(least=0.001)
+MOMENT = Moment()
 PARALLEL = click.IntRange(1, 256)
 RPS = click.FloatRange(0.01, 100_000)
 FORMAT = click.Choice(("table", "json", "jsonl", "yaml", "markdown"))

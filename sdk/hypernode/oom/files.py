@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -51,11 +53,39 @@ def read_logs(
     yield from (event for _, event in heapq.merge(*logs, key=lambda pair: pair[0]))
 
 
+def select(
+    paths: Sequence[Path],
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    last: int | None = None,
+    keep_tasks: bool = False,
+    on_problem: Problem = lambda path, text: None,
+) -> Iterator[tuple[int, Event]]:
+    """Yield those events of several logs that are asked for, in order of time, each with its number among all.
+
+    Args:
+        paths: See `read_logs`; ``-`` is stdin.
+        since: Unix time; an event without a time is left out when either bound is given.
+        until: Unix time, the first that is too late.
+        last: Only so many, the youngest.
+        keep_tasks: See `events.Reader`.
+        on_problem: See `read_logs`.
+    """
+    found: Iterator[tuple[int, Event]] = enumerate(
+        read_logs(paths, keep_tasks=keep_tasks, on_problem=on_problem), start=1
+    )
+    if since is not None or until is not None:
+        low, high = since if since is not None else float("-inf"), until if until is not None else float("inf")
+        found = (one for one in found if one[1].at is not None and low <= moment(one[1].at).timestamp() < high)
+    return found if last is None else iter(deque(found, maxlen=last))
+
+
 def read_log(path: Path, *, keep_tasks: bool = False, on_problem: Problem = lambda path, text: None) -> Iterator[Event]:
     """Yield the events of one file; see `read_logs`."""
     try:
         with _opened(path) as (file, latest):
-            source = str(path)
+            source = "stdin" if str(path) == "-" else str(path)
             read = _to_the_end(file.read, lambda text: on_problem(source, text))
             yield from read_stream(read, latest=latest, source=source, keep_tasks=keep_tasks)
     except OSError as exc:
@@ -120,6 +150,9 @@ def _to_the_end(read: Callable[[int], bytes], tell: Callable[[str], None]) -> Ca
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, datetime]]:
     """Open a log, compressed or not, and tell when it was written last."""
+    if str(path) == "-":
+        yield sys.stdin.buffer, datetime.now()
+        return
     with path.open("rb", buffering=0) as file:
         latest = datetime.fromtimestamp(path.stat().st_mtime)
         magic = file.read(6)

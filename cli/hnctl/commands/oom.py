@@ -1,0 +1,139 @@
+"""`hnctl oom`: what the kernel killed when memory ran out, and what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hnctl.command import Command
+from hnctl.connection import Connection
+from hnctl.exits import Exit
+from hnctl.options import option, output_option
+from hnctl.value_types import MOMENT
+from hypernode.errors import InputError
+
+
+@click.group()
+def oom() -> None:
+    """Out of memory: what was killed, when and why."""
+
+
+_files_argument = click.argument(
+    "files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path, allow_dash=True)
+)
+
+
+class _Which(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it took no parameter
+    """The number of an event, or last."""
+
+    name = "event"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if isinstance(value, int):
+            return value
+        if value == "last":
+            return "last"
+        if not str(value).isdecimal() or not int(value):
+            self.fail(f"{value!r} is no number of an event (hnctl oom events shows them); write last, or 3", param, ctx)
+        return int(value)
+
+
+@oom.command(cls=Command)
+@_files_argument
+@option("--since", type=MOMENT, metavar="TIME", help="Only from TIME on: 2024-03-05, 2024-03-05T10:15, or 24h ago.")
+@option("--until", type=MOMENT, metavar="TIME", help="Only before TIME.")
+@option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N events.")
+@output_option
+def events(files: tuple[Path, ...], since: float | None, until: float | None, last: int | None, **options: Any) -> Exit:
+    """List the kills of the kernel's oom-killer.
+
+    Reads kernel logs of any kind, rotated and compressed ones too, in order of time; - is stdin. Without a file it is
+    /var/log/kern.log* of this node. Nothing is sent anywhere.
+
+    Examples:
+      hnctl oom events
+      hnctl oom events kern.log.2.gz kern.log --last 5
+      journalctl -k | hnctl oom events -
+    """
+    from hnctl.printing import print_listing
+    from hnctl.render.listing import Listing
+    from hnctl.render.oom import COLUMNS, event_row
+    from hypernode.oom.files import select
+
+    output = Connection(**options).value("output")
+    logs = _Logs(files)
+    found = select(logs.paths, since=since, until=until, last=last, on_problem=logs.tell)
+    if output in ("table", "markdown"):
+        rows = [event_row(number, event) for number, event in found]
+    else:
+        rows = [event.as_json() for _, event in found]
+    empty = "" if logs.broken else "No out-of-memory events."
+    print_listing(Listing("events", COLUMNS, rows, empty=empty), output)
+    return logs.status()
+
+
+@oom.command(cls=Command)
+@click.argument("which", metavar="[N|last]", type=_Which(), default="last")
+@_files_argument
+@output_option
+def explain(which: int | str, files: tuple[Path, ...], **options: Any) -> Exit:
+    """Explain one event: who was hurt, who held the memory, and how sure that is.
+
+    N is its number in hnctl oom events. The memory of each service comes from the report's own table.
+
+    Examples:
+      hnctl oom explain
+      hnctl oom explain 3 kern.log
+    """
+    from hnctl.printing import print_data
+    from hnctl.render.listing import render_document
+    from hnctl.render.oom import render_verdict, verdict_document
+    from hypernode.oom.files import select
+    from hypernode.oom.verdict import judge
+
+    output = Connection(**options).value("output")
+    logs = _Logs(files)
+    chosen = None
+    total = 0
+    for total, event in select(logs.paths, keep_tasks=True, on_problem=logs.tell):
+        if which in ("last", total):
+            chosen = total, event
+    if chosen is None:
+        raise InputError(
+            f"there is no event {which}" if total else "there are no out-of-memory events",
+            hint=f"There are {total}: hnctl oom events"
+            if total
+            else "Is this the right log, and does it reach back far?",
+        )
+    verdict = judge(chosen[1])
+    if output in ("table", "markdown"):
+        print_data(render_verdict(*chosen, verdict))
+    else:
+        print_data(render_document(verdict_document(*chosen, verdict), output))
+    return logs.status()
+
+
+class _Logs:
+    """The logs that a command reads, and which of them could not be read."""
+
+    def __init__(self, files: tuple[Path, ...]) -> None:
+        from hypernode.oom.files import find_logs
+
+        self.paths = list(files) or find_logs()
+        self.broken: list[str] = []
+
+    def tell(self, path: str, text: str) -> None:
+        """Tell that a log cannot be read, or not to its end."""
+        from hnctl.printing import print_note
+        from hnctl.render.printable import printable
+
+        self.broken.append(path)
+        print_note(printable(f"{path}: {text}"))
+
+    def status(self) -> Exit:
+        """Return how the reading went."""
+        if not self.broken:
+            return Exit.OK
+        return Exit.PARTLY if len(self.broken) < len(self.paths) else Exit.FAILED

@@ -1,0 +1,98 @@
+"""Which service a process of a report's table belongs to, and how much memory each service held. Pure.
+
+A table knows the first 15 bytes of a name, a user and sizes, and no command line: cron jobs, queue consumers and
+imports are all `php`. Pages that several processes share are counted with each of them, so the memory of several
+processes is told as at least and at most.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hypernode.oom.events import Task
+
+PAGE_KIB = 4
+"""KiB of a page on amd64, which is what Hypernodes are."""
+PROTECTED = -1000
+
+_SERVICES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (name, re.compile(pattern))
+    for name, pattern in (
+        ("mysql", r"mysqld|mariadbd|mysqld_safe|ib_.*"),
+        ("php-fpm", r"php[0-9.]*-fpm.*"),
+        ("php cli", r"php[0-9.]*|php-cli.*"),
+        ("redis", r"redis-server.*|valkey-server.*|redis-rdb-.*"),
+        ("search", r"java|elasticsearch.*|opensearch.*"),
+        ("varnish", r"varnishd.*|cache-main|varnish.*"),
+        ("nginx", r"nginx.*"),
+        ("rabbitmq", r"beam\.smp|rabbitmq.*|epmd|erl_child_setup"),
+        ("node", r"node|nodejs|npm.*|yarn|pm2.*"),
+        (
+            "backup",
+            r"mysqldump|mydumper|mariadb-dump|xtrabackup|mariabackup|restic|borg|rsync|tar|gzip|pigz|xz|zstd|duplicity",
+        ),
+        (
+            "ssh sessions",
+            r"sshd.*|sftp-server|bash|zsh|sh|dash|fish|tmux.*|screen|vim?|nano|less|top|htop|mysql|composer|git",
+        ),
+    )
+)
+_WORTH_A_NAME = 0.05
+"""The share of the table's memory from which processes of no known service are told by their name."""
+OTHERS = "others"
+ROOTS = "root's own"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The memory of one service at the time of an event."""
+
+    service: str
+    processes: int
+    at_least_kib: int
+    at_most_kib: int
+    protected_kib: int
+    """How much of the most belongs to processes that the oom-killer spares."""
+    swap_kib: int
+    largest: Task
+
+
+def service_of(task: Task) -> str | None:
+    """Return the service that a process belongs to, as far as its name tells; None when it is of no known one."""
+    return next((service for service, pattern in _SERVICES if pattern.fullmatch(task.name)), None)
+
+
+def grouped(tasks: Sequence[Task]) -> dict[str, list[Task]]:
+    """Return the processes by service. Of no known service are those of one name, if they are many or large."""
+    notable = _WORTH_A_NAME * sum(task.rss_pages for task in tasks)
+    by_name: dict[str, int] = {}
+    for task in tasks:
+        by_name[task.name] = by_name.get(task.name, 0) + task.rss_pages
+    groups: dict[str, list[Task]] = {}
+    for task in tasks:
+        rest = task.name if task.name and by_name[task.name] >= notable else ROOTS if task.uid == 0 else OTHERS
+        groups.setdefault(service_of(task) or rest, []).append(task)
+    return groups
+
+
+def usage_by_service(groups: Mapping[str, Sequence[Task]]) -> list[Usage]:
+    """Return what each of the groups held, the largest first."""
+    usages = [_usage(service, found) for service, found in groups.items()]
+    return sorted(usages, key=lambda usage: (-usage.at_most_kib, usage.service))
+
+
+def _usage(service: str, tasks: Sequence[Task]) -> Usage:
+    pages = [task.rss_pages for task in tasks]
+    # What they all share is no larger than the smallest of them, and counts once for sure.
+    least = sum(pages) - (len(pages) - 1) * min(pages)
+    return Usage(
+        service,
+        len(tasks),
+        least * PAGE_KIB,
+        sum(pages) * PAGE_KIB,
+        sum(task.rss_pages for task in tasks if task.oom_score_adj == PROTECTED) * PAGE_KIB,
+        sum(task.swap_pages or 0 for task in tasks) * PAGE_KIB,
+        max(tasks, key=lambda task: task.rss_pages),
+    )
