@@ -79,9 +79,10 @@ def events(files: tuple[Path, ...], since: float | None, until: float | None, la
 @_files_argument
 @output_option
 def explain(which: int | str, files: tuple[Path, ...], **options: Any) -> Exit:
-    """Explain one event: who was hurt, who held the memory, and how sure that is.
+    """Explain one event: who was hurt, and who held the memory.
 
-    N is its number in hnctl oom events. The memory of each service comes from the report's own table.
+    N is its number in hnctl oom events. The memory of each service comes from the report's own table; how sure the verdict
+    is, is said.
 
     Examples:
       hnctl oom explain

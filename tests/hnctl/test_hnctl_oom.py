@@ -1,0 +1,200 @@
+"""`hnctl oom events` and `explain`: what a user sees of a kernel log."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+from runs import Hnctl
+
+NOISE = "Mar  5 10:15:{second:02d} shop kernel: [{second}.5] [UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.7 LEN=40\n"
+
+
+def report(minute: int, victim: str = "php8.3", pid: int = 200, day: int = 5) -> str:
+    lines = [
+        "php8.3 invoked oom-killer: gfp_mask=0x1100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=1000",
+        "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name",
+        "[    100]   112   100   900000   400000    72114176        0         -1000 mysqld",
+        f"[    {pid}]  1000   {pid}    90000    50000      372736        0          1000 {victim}",
+        f"oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/,task={victim},"
+        f"pid={pid},uid=1000",
+        f"Out of memory: Killed process {pid} ({victim}) total-vm:360000kB, anon-rss:199000kB, file-rss:1000kB, "
+        "shmem-rss:0kB, UID:1000 pgtables:364kB oom_score_adj:1000",
+    ]
+    return "".join(f"Mar {day:2d} 10:{minute:02d}:00 shop kernel: [{minute}00.0] {line}\n" for line in lines)
+
+
+@pytest.fixture
+def log(folder: Path) -> Path:
+    """Two events between lines of a firewall, written in March 2024."""
+    path = folder / "kern.log"
+    path.write_text(NOISE.format(second=1) * 50 + report(15) + NOISE.format(second=2) * 50 + report(40, "bash", 333))
+    os.utime(path, (1_709_700_000, 1_709_700_000))
+    return path
+
+
+def test_events_are_listed_with_who_asked_who_died_and_who_was_largest(hnctl: Hnctl, log: Path):
+    listed = hnctl("oom", "events", "kern.log")
+    assert (listed.status, listed.err) == (0, "")
+    head, first, second = listed.out.splitlines()
+    assert head.split() == ["number", "when", "asked", "died", "size", "protection", "scope", "largest"]
+    for text in ("2024-03-05 10:15:00", "php8.3 (200)", "195 MiB", "1000", "global", "mysqld (100) about 1.5 GiB"):
+        assert text in first
+    assert "bash (333)" in second
+
+
+def test_events_as_json_are_what_the_design_says(hnctl: Hnctl, log: Path):
+    document = hnctl("oom", "events", "kern.log", "-o", "json").json
+    assert document["format_version"] == 1
+    assert document["events"][0] == {
+        "at": "2024-03-05T10:15:00",
+        "source": "kern.log",
+        "trigger": "php8.3",
+        "trigger_oom_score_adj": 1000,
+        "gfp_mask": "0x1100cca",
+        "order": 0,
+        "scope": "global",
+        "memcg": None,
+        "victims": [
+            {
+                "pid": 200,
+                "name": "php8.3",
+                "uid": 1000,
+                "total_vm_kib": 360000,
+                "anon_rss_kib": 199000,
+                "file_rss_kib": 1000,
+                "shmem_rss_kib": 0,
+                "oom_score_adj": 1000,
+            }
+        ],
+        "tasks": {"count": 2, "top_rss": {"pid": 100, "name": "mysqld", "rss_pages": 400000}},
+    }
+
+
+def test_no_event_is_a_success_and_said(hnctl: Hnctl, folder: Path):
+    (folder / "kern.log").write_text(NOISE.format(second=3) * 20)
+    listed = hnctl("oom", "events", "kern.log")
+    assert (listed.status, listed.out, listed.err) == (0, "", "No out-of-memory events.\n")
+    assert hnctl("oom", "events", "kern.log", "-o", "json").json["events"] == []
+
+
+def test_rotated_and_compressed_logs_come_in_order_of_time(hnctl: Hnctl, folder: Path):
+    (folder / "kern.log").write_text(report(10, "third", day=9))
+    (folder / "kern.log.1").write_text(report(10, "second", day=7))
+    (folder / "kern.log.2.gz").write_bytes(gzip.compress(report(10, "first", day=3).encode()))
+    rows = hnctl("oom", "events", "kern.log", "kern.log.1", "kern.log.2.gz", "-o", "json").json["events"]
+    assert [row["victims"][0]["name"] for row in rows] == ["first", "second", "third"]
+
+
+def test_without_a_file_it_is_the_nodes_own_log(hnctl: Hnctl, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    logs = folder / "root" / "var" / "log"
+    logs.mkdir(parents=True)
+    (logs / "kern.log").write_text(report(10, "new", day=9))
+    (logs / "kern.log.1").write_text(report(10, "old", day=7))
+    monkeypatch.setenv("HNCTL_NODE_ROOT", str(folder / "root"))
+    rows = hnctl("oom", "events", "-o", "json").json["events"]
+    assert [row["victims"][0]["name"] for row in rows] == ["old", "new"]
+
+
+def test_a_machine_without_a_log_is_told_what_to_do(hnctl: Hnctl, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HNCTL_NODE_ROOT", str(folder))
+    listed = hnctl("oom", "events")
+    assert listed.status == 64
+    assert "journalctl -k | hnctl oom events -" in listed.err
+
+
+def test_a_log_can_be_piped_in(hnctl: Hnctl, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    class Piped:
+        buffer = io.BytesIO(report(10).encode())
+
+    monkeypatch.setattr("hypernode.oom.files.sys", type("Sys", (), {"stdin": Piped}))
+    row = hnctl("oom", "events", "-", "-o", "json").json["events"][0]
+    assert row["source"] == "stdin"
+    assert row["at"].endswith("-03-05T10:10:00")
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--last", "1"], ["bash"]),
+        (["--since", "2024-03-05T10:30"], ["bash"]),
+        (["--until", "2024-03-05 10:30"], ["php8.3"]),
+        (["--since", "2024-03-06"], []),
+        (["--since", "24h"], []),
+        (["--since", "2024-01-01", "--until", "2025-01-01", "--last", "5"], ["php8.3", "bash"]),
+    ],
+)
+def test_events_can_be_chosen_by_time_and_number(options: list[str], names: list[str], hnctl: Hnctl, log: Path):
+    rows = hnctl("oom", "events", "kern.log", *options, "-o", "json").json["events"]
+    assert [row["victims"][0]["name"] for row in rows] == names
+
+
+def test_the_numbers_stay_when_only_some_are_listed(hnctl: Hnctl, log: Path):
+    assert hnctl("oom", "events", "kern.log", "--last", "1").out.splitlines()[1].startswith("2 ")
+
+
+@pytest.mark.parametrize("time", ["yesterday", "2024-13-01", "", "5 parsecs"])
+def test_what_is_no_time_is_refused(time: str, hnctl: Hnctl, log: Path):
+    refused = hnctl("oom", "events", "kern.log", "--since", time)
+    assert refused.status == 64
+    assert "is no time; write 2024-03-05" in refused.err
+
+
+def test_a_log_that_cannot_be_read_is_named_and_the_others_are_read(hnctl: Hnctl, log: Path):
+    listed = hnctl("oom", "events", "kern.log", "nosuch.log", "-o", "json")
+    assert listed.status == 3
+    assert "nosuch.log: No such file or directory" in listed.err
+    assert len(json.loads(listed.out)["events"]) == 2
+    alone = hnctl("oom", "events", "nosuch.log")
+    assert (alone.status, alone.err) == (1, "nosuch.log: No such file or directory\n")
+
+
+def test_names_that_processes_choose_cannot_move_the_cursor(hnctl: Hnctl, folder: Path):
+    (folder / "kern.log").write_bytes(report(10, "\x1b[2J|<b>x").encode())
+    for output in ("table", "markdown"):
+        out = hnctl("oom", "events", "kern.log", "-o", output).out
+        assert "\x1b" not in out
+        assert "\\x1b[2J" in out
+    assert "&lt;b>" in hnctl("oom", "events", "kern.log", "-o", "markdown").out
+    assert "\x1b" not in hnctl("oom", "explain", "last", "kern.log").out
+
+
+def test_an_explanation_begins_with_the_verdict_and_shows_what_it_rests_on(hnctl: Hnctl, log: Path):
+    explained = hnctl("oom", "explain", "last", "kern.log")
+    assert (explained.status, explained.err) == (0, "")
+    lines = explained.out.splitlines()
+    assert lines[0] == (
+        "The machine ran out of memory; bash was killed, but mysql held most: the victim is not the culprit."
+    )
+    assert lines[1] == "Confidence: high."
+    assert "  - mysql could not be chosen: it is protected (oom_score_adj -1000)." in lines
+    assert "Event 2, 2024-03-05T10:40:00" in lines
+    assert "  died       bash (333), held 195 MiB, the 2nd largest of 2; protection 1000" in lines
+    assert any(line.startswith("mysql ") and "#" * 30 in line and "1.5 GiB" in line for line in lines)
+
+
+def test_an_event_is_chosen_by_its_number(hnctl: Hnctl, log: Path):
+    document = hnctl("oom", "explain", "1", "kern.log", "-o", "json").json
+    assert document["number"] == 1
+    assert document["event"]["victims"][0]["name"] == "php8.3"
+    assert document["verdict"]["culprit"] == "mysql"
+    assert document["verdict"]["victim_is_culprit"] is False
+    assert document["services"][0] == {
+        "service": "mysql",
+        "processes": 1,
+        "at_least_kib": 1600000,
+        "at_most_kib": 1600000,
+        "protected_kib": 1600000,
+        "swap_kib": 0,
+    }
+
+
+@pytest.mark.parametrize(("which", "status"), [("3", 64), ("0", 64), ("first", 64), ("-1", 64)])
+def test_an_event_that_is_not_there_is_refused(which: str, status: int, hnctl: Hnctl, log: Path):
+    refused = hnctl("oom", "explain", which, "kern.log")
+    assert refused.status == status
+    assert refused.out == ""
