@@ -198,3 +198,31 @@ def test_an_event_that_is_not_there_is_refused(which: str, status: int, hnctl: H
     refused = hnctl("oom", "explain", which, "kern.log")
     assert refused.status == status
     assert refused.out == ""
+
+
+def cgroup_kill(second: int, pid: int) -> str:
+    return (
+        f"Mar  5 10:15:{second:02d} shop kernel: Memory cgroup out of memory: Killed process {pid} (php8.3) "
+        "total-vm:9kB, anon-rss:5kB, file-rss:1kB, shmem-rss:0kB, UID:1000 pgtables:3kB oom_score_adj:1000\n"
+    )
+
+
+def test_a_replay_turns_the_coin_flip_into_a_sentence(hnctl: Hnctl, folder: Path):
+    (folder / "kern.log").write_text("".join(cgroup_kill(7, 100 + n) for n in range(6)) + report(40))
+    replayed = hnctl("oom", "replay", "kern.log")
+    assert replayed.status == 0
+    first = replayed.out.splitlines()[0]
+    assert first == (
+        "In 1 of 2 incidents (7 kills) the platform's own killer would have stepped in; only there could "
+        "permissive_memory_management have changed anything."
+    )
+    assert "Trigger: 5 cgroup kills within 1 s" in replayed.out
+    assert "Not known: how much later a permissive node ends processes" in replayed.out
+    document = hnctl("oom", "replay", "kern.log", "-o", "json", "--threshold", "7").json
+    assert (document["stepped_in"], document["threshold"]) == (0, 7)
+    assert document["verdict"].startswith("In none of 2 incidents (7 kills) would")
+
+
+def test_a_replay_of_a_quiet_log_says_that_nothing_would_change(hnctl: Hnctl, folder: Path):
+    (folder / "kern.log").write_text(NOISE.format(second=1))
+    assert hnctl("oom", "replay", "kern.log").out.startswith("There are no kills in these logs, so permissive")

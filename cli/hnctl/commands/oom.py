@@ -11,7 +11,7 @@ from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.options import option, output_option
-from hnctl.value_types import MOMENT
+from hnctl.value_types import MOMENT, TICK
 from hypernode.errors import InputError
 
 
@@ -81,8 +81,8 @@ def events(files: tuple[Path, ...], since: float | None, until: float | None, la
 def explain(which: int | str, files: tuple[Path, ...], **options: Any) -> Exit:
     """Explain one event: who was hurt, and who held the memory.
 
-    N is its number in hnctl oom events. The memory of each service comes from the report's own table; how sure the verdict
-    is, is said.
+    N is its number in hnctl oom events. The memory of each service comes from the report's own table, and how sure the
+    verdict is goes with it.
 
     Examples:
       hnctl oom explain
@@ -113,6 +113,37 @@ def explain(which: int | str, files: tuple[Path, ...], **options: Any) -> Exit:
         print_data(render_verdict(*chosen, verdict))
     else:
         print_data(render_document(verdict_document(*chosen, verdict), output))
+    return logs.status()
+
+
+@oom.command(cls=Command)
+@_files_argument
+@option("--threshold", type=click.IntRange(2, 1000), default=5, show_default=True, help="Kills that set it off.")
+@option("--window", type=TICK, default="1s", help="Time within which they come.  [default: 1s]")
+@output_option
+def replay(files: tuple[Path, ...], threshold: int, window: float, **options: Any) -> Exit:
+    """Tell whether permissive_memory_management would have mattered.
+
+    The platform has a killer of its own: when the kernel kills five times within a second in a cgroup, it ends
+    non-essential processes before more is lost. Permissive makes it slower to do so. This replays the log against that.
+
+    Examples:
+      hnctl oom replay
+      hnctl oom replay --threshold 2 kern.log*
+    """
+    from hnctl.printing import print_data
+    from hnctl.render.listing import render_document
+    from hnctl.render.oom import render_replay, replay_document
+    from hypernode.oom.files import select
+    from hypernode.oom.replay import replay as play
+
+    output = Connection(**options).value("output")
+    logs = _Logs(files)
+    found = play((event for _, event in select(logs.paths, on_problem=logs.tell)), threshold=threshold, window=window)
+    if output in ("table", "markdown"):
+        print_data(render_replay(found))
+    else:
+        print_data(render_document(replay_document(found), output))
     return logs.status()
 
 

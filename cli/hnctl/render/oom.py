@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from hnctl.render.listing import FORMAT_VERSION, plain_table
 from hnctl.render.printable import printable
 from hypernode.oom.events import Event, Task, Victim
+from hypernode.oom.replay import Replay
 from hypernode.oom.services import PAGE_KIB, PROTECTED, Usage, service_of
 from hypernode.oom.verdict import Verdict
 
 COLUMNS = ("number", "when", "asked", "died", "size", "protection", "scope", "largest")
 _BAR = 30
+_TRIGGER_SOURCE = "5 since the platform's release 5874, 2 before it, by its changelog"
+_NOT_KNOWN = (
+    "how much later a permissive node ends processes, and which; the killer's own signals leave no line in the log."
+)
 _MOST_PROCESSES = 10
 
 
@@ -111,6 +117,63 @@ def render_verdict(number: int, event: Event, verdict: Verdict) -> str:
         ]
         text += "\n\nLargest processes\n" + plain_table(heads, [[printable(cell) for cell in row] for row in rows])
     return text
+
+
+def replay_document(found: Replay) -> dict[str, Any]:
+    """Return a replay as JSON values."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "threshold": found.threshold,
+        "window_seconds": found.window,
+        "source": _TRIGGER_SOURCE,
+        "incidents": [asdict(incident) for incident in found.incidents],
+        "stepped_in": found.stepped_in,
+        "unclear": found.unclear,
+        "untimed_kills": found.untimed_kills,
+        "verdict": _replayed(found),
+        "not_known": _NOT_KNOWN,
+    }
+
+
+def render_replay(found: Replay) -> str:
+    """Return a replay for a person."""
+    lines = [
+        _replayed(found),
+        "",
+        f"Trigger: {found.threshold} cgroup kills within {found.window:g} s ({_TRIGGER_SOURCE}).",
+        f"Not known: {_NOT_KNOWN}",
+    ]
+    if found.untimed_kills:
+        lines.append(f"Left out: {found.untimed_kills} kills without a time.")
+    text = "\n".join(lines)
+    notable = [incident for incident in found.incidents if incident.at_most >= 2]
+    if notable:
+        rows = [
+            [(one.at or "").replace("T", " "), str(one.kills), str(one.cgroup_kills), _span(one.at_least, one.at_most)]
+            for one in notable
+        ]
+        text += "\n\n" + plain_table(["incident", "kills", "in a cgroup", "most within the window"], rows)
+    return text
+
+
+def _replayed(found: Replay) -> str:
+    total, kills = len(found.incidents), sum(incident.kills for incident in found.incidents)
+    if not total:
+        return "There are no kills in these logs, so permissive_memory_management would have changed nothing."
+    times = f"({kills} kill{'s' * (kills != 1)})"
+    counted = f"{total} incident{'s' * (total != 1)} {times}"
+    if not found.stepped_in and not found.unclear:
+        where = f"In none of {counted} would the platform's own killer have stepped in"
+        if total == 1:
+            where = f"In the only incident {times} the platform's own killer would not have stepped in"
+        return f"{where}, so permissive_memory_management would have changed nothing."
+    sure = f"In {found.stepped_in} of {counted} the platform's own killer would have stepped in"
+    open_ = f", in {found.unclear} more the log leaves it open" if found.unclear else ""
+    return f"{sure}{open_}; only there could permissive_memory_management have changed anything."
+
+
+def _span(least: int, most: int) -> str:
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def _numbers(event: Event, verdict: Verdict) -> list[str]:
