@@ -81,6 +81,7 @@ class Ssh:
         self._folder: Path | None = None
         self._sockets: dict[Target, Path] = {}
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -127,11 +128,12 @@ class Ssh:
 
     def close(self) -> None:
         """End the shared connections, and what is still being asked."""
-        for process in list(self._running):
-            kill(process)
         with self._lock:
+            self._closed = True
             folder, self._folder = self._folder, None
             sockets, self._sockets = self._sockets, {}
+        for process in list(self._running):
+            kill(process)
         for target, socket in sockets.items():
             if socket.exists():
                 try:
@@ -159,6 +161,8 @@ class Ssh:
     def _socket(self, target: Target) -> Path:
         """Return where the connection to `target` is shared: short, as a socket's path has some 100 characters."""
         with self._lock:
+            if self._closed:
+                raise ConnectionFailed("the run has ended, and nothing more is sent")
             if self._folder is None:
                 self._folder = _private_folder()
             return self._sockets.setdefault(target, self._folder / str(len(self._sockets)))
