@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,59 @@ def test_a_replay_turns_the_coin_flip_into_a_sentence(hnctl: Hnctl, folder: Path
 def test_a_replay_of_a_quiet_log_says_that_nothing_would_change(hnctl: Hnctl, folder: Path):
     (folder / "kern.log").write_text(NOISE.format(second=1))
     assert hnctl("oom", "replay", "kern.log").out.startswith("There are no kills in these logs, so permissive")
+
+
+@pytest.fixture
+def shop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A node whose logs tell of a night in March 2024; it stands in UTC."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    root = folder / "root"
+    logs = {
+        "var/log/kern.log": report(15) + report(16, "bash", 333) + report(59, "late", 444),
+        "var/log/syslog": "Mar  5 10:10:01 shop CRON[7]: (app) CMD (php import.php)\n"
+        "Mar  5 11:50:01 shop CRON[8]: (app) CMD (php much-later.php)\n",
+        "var/log/mysql/mysql-slow.log": "# Time: 2024-03-05T10:14:30.1Z\n# User@Host: app[app] @ localhost []  Id: 4\n"
+        "# Query_time: 112.3  Lock_time: 0.1 Rows_sent: 1  Rows_examined: 9\nSELECT 'canary-5c1' FROM t;\n",
+        "data/web/public/var/log/system.log": "[2024-03-05T10:15:30+00:00] main.CRITICAL: Broken [] []\n",
+    }
+    for name, text in logs.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        os.utime(path, (1_709_700_000, 1_709_700_000))
+    monkeypatch.setenv("HNCTL_NODE_ROOT", str(root))
+    return root
+
+
+def test_a_timeline_lays_the_other_logs_beside_the_event(hnctl: Hnctl, shop: Path):
+    shown = hnctl("oom", "timeline", "1")
+    assert shown.status == 0
+    rows = [line.split()[2:6] for line in shown.out.splitlines()[1:]]
+    assert [" ".join(row) for row in rows] == [
+        "-299 s cron -",
+        "-30 s mysql query",
+        "+0 s out of",
+        "+30 s magento -",
+        "+60 s out of",
+    ]
+    assert "event 1 (this one): killed php8.3 (200), php8.3 asked" in shown.out
+    assert "canary-5c1" not in shown.out, "what customers typed is not shown"
+    assert f"Left out: {shop}/var/log/php-fpm/php-slow.log: there is none" in shown.err
+
+
+def test_a_timeline_can_be_wider_and_show_sql_as_it_is(hnctl: Hnctl, shop: Path):
+    shown = hnctl("oom", "timeline", "last", "--window", "2h", "--raw", "-o", "json").json
+    assert [entry["what"] for entry in shown["entries"]].count("out of memory") == 3
+    assert any("canary-5c1" in entry["text"] for entry in shown["entries"])
+    assert any("much-later" in entry["text"] for entry in shown["entries"])
+    query = next(entry for entry in shown["entries"] if entry["what"] == "mysql query")
+    assert query["when"] == "2024-03-05 10:14:30+00:00"
+    assert query["doubt"] == "logged at its end"
+
+
+def test_a_timeline_needs_an_event_with_a_time(hnctl: Hnctl, folder: Path):
+    (folder / "dmesg.log").write_text("".join(line.partition("kernel: ")[2] for line in report(1).splitlines(True)))
+    refused = hnctl("oom", "timeline", "1", "dmesg.log")
+    assert refused.status == 64
+    assert "event 1 has no time in its log" in refused.err

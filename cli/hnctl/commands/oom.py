@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,8 +11,11 @@ from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.options import option, output_option
-from hnctl.value_types import MOMENT, TICK
+from hnctl.value_types import MOMENT, SECONDS, TICK
 from hypernode.errors import InputError
+
+if TYPE_CHECKING:
+    from hypernode.oom.events import Event
 
 
 @click.group()
@@ -91,28 +94,58 @@ def explain(which: int | str, files: tuple[Path, ...], **options: Any) -> Exit:
     from hnctl.printing import print_data
     from hnctl.render.listing import render_document
     from hnctl.render.oom import render_verdict, verdict_document
-    from hypernode.oom.files import select
     from hypernode.oom.verdict import judge
 
     output = Connection(**options).value("output")
     logs = _Logs(files)
-    chosen = None
-    total = 0
-    for total, event in select(logs.paths, keep_tasks=True, on_problem=logs.tell):
-        if which in ("last", total):
-            chosen = total, event
-    if chosen is None:
-        raise InputError(
-            f"there is no event {which}" if total else "there are no out-of-memory events",
-            hint=f"There are {total}: hnctl oom events"
-            if total
-            else "Is this the right log, and does it reach back far?",
-        )
+    chosen = logs.choose(which)
     verdict = judge(chosen[1])
     if output in ("table", "markdown"):
         print_data(render_verdict(*chosen, verdict))
     else:
         print_data(render_document(verdict_document(*chosen, verdict), output))
+    return logs.status()
+
+
+@oom.command(cls=Command)
+@click.argument("which", metavar="[N|last]", type=_Which(), default="last")
+@_files_argument
+@option("--window", type=SECONDS, default="10m", help="How long before and after the event.  [default: 10m]")
+@option("--raw", is_flag=True, help="Show SQL with its literals, which hold customers' data.")
+@output_option
+def timeline(which: int | str, files: tuple[Path, ...], window: float, raw: bool, **options: Any) -> Exit:
+    """Show what else happened around one event.
+
+    Slow queries and restarts of MySQL, slow and killed php-fpm, Magento's errors, PHP's and Redis' own limits, and cron
+    jobs of this node, all on this machine's clock. Logs that are missing are named.
+
+    Examples:
+      hnctl oom timeline
+      hnctl oom timeline 3 --window 30m
+    """
+    from datetime import datetime, timedelta
+
+    from hnctl.printing import print_listing
+    from hnctl.render.listing import Listing
+    from hnctl.render.oom import TIMELINE_COLUMNS, event_entry, timeline_row
+    from hypernode.oom.clock import moment
+    from hypernode.oom.files import select
+    from hypernode.oom.timeline import around
+
+    output = Connection(**options).value("output")
+    logs = _Logs(files)
+    number, event = logs.choose(which)
+    if event.at is None:
+        raise InputError(f"event {number} has no time in its log, so nothing can be laid beside it")
+    at = moment(event.at)
+    low, high = at.timestamp() - window, at.timestamp() + window
+    kills = select(logs.paths, since=low, until=high)
+    entries = [event_entry(n, one, moment(one.at), chosen=n == number) for n, one in kills if one.at is not None]
+    entries += around(at, timedelta(seconds=window), raw=raw, on_problem=logs.miss)
+    entries.sort(key=lambda entry: entry.at)
+    local = datetime.now().astimezone().tzinfo
+    rows = [timeline_row(entry, at, local) for entry in entries]
+    print_listing(Listing("entries", TIMELINE_COLUMNS, rows), output)
     return logs.status()
 
 
@@ -163,6 +196,33 @@ class _Logs:
 
         self.broken.append(path)
         print_note(printable(f"{path}: {text}"))
+
+    def miss(self, path: str, text: str) -> None:
+        """Tell that another log is not there; the timeline is what the others tell."""
+        from hnctl.printing import print_note
+        from hnctl.render.printable import printable
+
+        print_note(printable(f"Left out: {path}: {text}"))
+
+    def choose(self, which: int | str) -> tuple[int, Event]:
+        """Return event number `which`, or the last one, with its number and its whole table.
+
+        Raises:
+            InputError: There is none.
+        """
+        from hypernode.oom.files import select
+
+        chosen = None
+        total = 0
+        for total, event in select(self.paths, keep_tasks=True, on_problem=self.tell):
+            if which in ("last", total):
+                chosen = total, event
+        if chosen is None:
+            raise InputError(
+                f"there is no event {which}" if total else "there are no out-of-memory events",
+                hint=f"There are {total}: hnctl oom events" if total else "Is this the right log?",
+            )
+        return chosen
 
     def status(self) -> Exit:
         """Return how the reading went."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime, tzinfo
 from typing import Any
 
 from hnctl.render.listing import FORMAT_VERSION, plain_table
 from hnctl.render.printable import printable
 from hypernode.oom.events import Event, Task, Victim
+from hypernode.oom.logs import Entry
 from hypernode.oom.replay import Replay
 from hypernode.oom.services import PAGE_KIB, PROTECTED, Usage, service_of
 from hypernode.oom.verdict import Verdict
 
 COLUMNS = ("number", "when", "asked", "died", "size", "protection", "scope", "largest")
+TIMELINE_COLUMNS = ("when", "offset", "what", "doubt", "text")
 _BAR = 30
 _TRIGGER_SOURCE = "5 since the platform's release 5874, 2 before it, by its changelog"
 _NOT_KNOWN = (
@@ -117,6 +120,25 @@ def render_verdict(number: int, event: Event, verdict: Verdict) -> str:
         ]
         text += "\n\nLargest processes\n" + plain_table(heads, [[printable(cell) for cell in row] for row in rows])
     return text
+
+
+def event_entry(number: int, event: Event, at: datetime, *, chosen: bool) -> Entry:
+    """Return an event as an entry of a timeline."""
+    died = ", ".join(f"{victim.name} ({victim.pid})" for victim in event.victims) or "nobody"
+    asked = f", {event.trigger} asked" if event.trigger else ""
+    return Entry(at, "out of memory", f"event {number}{' (this one)' * chosen}: killed {died}{asked}")
+
+
+def timeline_row(entry: Entry, center: datetime, zone: tzinfo | None) -> dict[str, Any]:
+    """Return the row of one entry: when it was, how far from the event, and what."""
+    offset = (entry.at - center).total_seconds()
+    return {
+        "when": entry.at.astimezone(zone).isoformat(sep=" ", timespec="seconds"),
+        "offset": f"{offset:+.0f} s",
+        "what": entry.kind,
+        "text": entry.text,
+        "doubt": entry.doubt or None,
+    }
 
 
 def replay_document(found: Replay) -> dict[str, Any]:
