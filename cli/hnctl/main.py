@@ -26,6 +26,7 @@ COMMANDS = {
     "explain": ("file", "Tell where the value of one setting comes from."),
     "export": ("file", "Write a fleet file of what exists to stdout."),
     "flows": ("flows", "Show or follow the flows of a node."),
+    "memory": ("memory", "Release memory on the node that this runs on."),
     "nodes": ("nodes", "Show nodes."),
     "oom": ("oom", "Out of memory: what was killed, when and why."),
     "plan": ("rollout", "Make a plan that can be reviewed and applied."),

@@ -50,6 +50,8 @@ PURE = [
     "refusals.py",
     "api/answers.py",
     "api/models.py",
+    "node/meminfo.py",
+    "node/target.py",
     "oom/kernlog.py",
     "oom/events.py",
     "oom/scan.py",

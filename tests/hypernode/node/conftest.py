@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_shell import said
 from fake_ssh import FakeSsh
 
+from fake_shell import said
 from hypernode.node.shell import Output
 
 

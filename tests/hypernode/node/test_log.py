@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from fake_shell import FakeShell, said
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from fake_shell import FakeShell, said
 from hypernode.errors import ConnectionFailed, ToolError
 from hypernode.node.log import LogEntry, read_log
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fake_shell import FakeShell, said
 
+from fake_shell import FakeShell, said
 from hypernode.errors import (
     ConnectionFailed,
     InputError,

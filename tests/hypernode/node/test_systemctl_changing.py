@@ -6,10 +6,10 @@ import shlex
 from typing import Any
 
 import pytest
-from fake_shell import SUCCESS, FakeShell, said
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from fake_shell import SUCCESS, FakeShell, said
 from hypernode.catalogue import Catalogue, Setting
 from hypernode.errors import (
     ConnectionFailed,
