@@ -138,8 +138,10 @@ class Connection:
                 self._ssh = Ssh(config=config, connect_timeout=float(self.value("timeout")))
         return self._ssh
 
-    def shell(self, node: str, way: Way) -> Shell:
+    def shell(self, node: str, way: Way, *, check: bool = True) -> Shell:
         """Return what runs commands on `node`: here if its way is local, else over SSH.
+
+        With `check` the machine is asked first whether it is that node.
 
         Raises:
             InvalidNode: Its way is local, and this machine is another one.
@@ -149,7 +151,7 @@ class Connection:
 
             host = (way.host or str(self.value("ssh_host"))).replace("{node}", node)
             port = way.port or self.value("ssh_port")
-            return self.ssh.shell(Target(host, way.user or str(self.value("ssh_user")), port))
+            return self.ssh.shell(Target(host, way.user or str(self.value("ssh_user")), port), node if check else None)
         from hypernode.node.shell import LocalShell
 
         own = own_name()

@@ -45,10 +45,12 @@ def find_ways(link: Connection, selection: Selection, nodes: Iterable[str], flee
     return ways
 
 
-def shell_of(link: Connection, selection: Selection, fleet: Fleet | None = None) -> Callable[[str], Shell]:
+def shell_of(
+    link: Connection, selection: Selection, fleet: Fleet | None = None, *, check: bool = True
+) -> Callable[[str], Shell]:
     """Return what gives a shell on a node, whatever the way to its settings: here for our own, over SSH for others.
 
-    The arguments are as for `find_ways`.
+    The arguments are as for `find_ways` and `Connection.shell`.
     """
     from hypernode.fleet.ways import DEFAULT
 
@@ -57,7 +59,7 @@ def shell_of(link: Connection, selection: Selection, fleet: Fleet | None = None)
 
     def shell(node: str) -> Shell:
         way = known.way(node) if known is not None and node in known.nodes else DEFAULT
-        return link.shell(node, way._replace(via="local" if node == own else "ssh"))
+        return link.shell(node, way._replace(via="local" if node == own else "ssh"), check=check)
 
     return shell
 

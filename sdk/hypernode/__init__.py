@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         TryLater,
         UnknownSetting,
         UnsafePlan,
+        WrongNode,
     )
     from hypernode.node.servicectl import Servicectl
     from hypernode.node.shell import LocalShell, Output, Shell
@@ -149,6 +150,7 @@ __all__ = [
     "UnknownSetting",
     "UnsafePlan",
     "Update",
+    "WrongNode",
     "__version__",
 ]
 

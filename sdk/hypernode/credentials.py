@@ -19,7 +19,7 @@ from hypernode.config import Config, check_api_url
 from hypernode.errors import CredentialsError, NoKeyring, NoToken, SecretUnavailable
 from hypernode.kept_tokens import keep_plain, names_in_keyring, note_in_keyring, plain_file, plain_tokens
 from hypernode.names import parent_of
-from hypernode.places import on_node
+from hypernode.places import APP_FILE, on_node
 from hypernode.secrets import Secret, run_command
 
 T = TypeVar("T")
@@ -33,7 +33,6 @@ _WAYS_OUT = (
     "only you can read: hnctl auth login NODE --insecure-storage"
 )
 TOKEN_FILE = "/etc/hypernode/hypernode_api_token"  # noqa: S105  # a path (CONTRACT.md 4.4)
-APP_FILE = "/etc/hypernode/app.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@
     |   |-- FlowFailed          the job was rolled back
     |   `-- FlowTimedOut        the wait ended before the job did; the job goes on
     |-- NotApplied              the job succeeded, and the node still has another value
+    |-- WrongNode               a machine that was reached as one node and is another
     |-- NotVerified             done by what the tool says, and the value cannot be read back
     |-- OutcomeUnknown          a write was sent, and nothing tells whether it was applied
     `-- SafetyError             refused before anything was written
@@ -356,6 +357,12 @@ class NotApplied(HypernodeError):
     """The job ended well, and the node does not have the value."""
 
     code = "not_applied"
+
+
+class WrongNode(HypernodeError):
+    """A machine was reached as one node, and says that it is another. Nothing was done on it."""
+
+    code = "wrong_node"
 
 
 class NotVerified(HypernodeError):

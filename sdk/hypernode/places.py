@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+APP_FILE = "/etc/hypernode/app.json"
+"""Where a node says which one it is (CONTRACT.md 4.4)."""
+
 
 def config_file() -> Path:
     """Return the path of config.toml; ``HNCTL_CONFIG`` names another."""

@@ -264,3 +264,30 @@ def test_without_a_folder_for_it_a_connection_is_kept_in_tmp_where_nobody_else_c
     assert all(line.startswith("drwx------") for line in lines)
     assert (kept.parent, kept.name[:6]) == (Path("/tmp"), "hnctl-")
     assert not kept.exists()
+
+
+def test_a_machine_that_is_another_node_than_was_named_is_left_alone(
+    nodes: NodesBySsh, hnctl: Hnctl, monkeypatch: pytest.MonkeyPatch
+):
+    wrong = "{via: ssh, ssh: {host: kaasshop.hypernode.io}}"
+    Path("fleet.yaml").write_text(
+        f"version: 1\nnodes:\n  theeplein: {wrong}\ndefaults: {{settings: {{php_version: '8.1'}}}}\n"
+    )
+    refused = hnctl("apply", "--yes")
+    assert refused.status == 1
+    assert "theeplein: failed: kaasshop.hypernode.io is the node kaasshop; nothing was done on it" in refused.err
+    monkeypatch.setenv("HNCTL_SSH_HOST", "kaasshop.hypernode.io")
+    assert "is the node kaasshop" in hnctl("services", "reload", "nginx", "-n", "fietsenwinkel").err
+    assert "hypernode-s" not in nodes.sent()
+
+
+def test_two_nodes_cannot_be_one_machine(hnctl: Hnctl, folder: Path):
+    Path("fleet.yaml").write_text(
+        "version: 1\ndefaults: {via: ssh, ssh: {host: one.example.com}}\n"
+        "nodes:\n  a: {}\n  b: {}\n  c: {ssh: {port: 2222}}\n  d: {ssh: {host: '{node}.example.com'}}\n"
+        "  e: {via: local}\n  f: {via: local}\n"
+    )
+    assert [line for line in hnctl("validate").err.splitlines() if "cannot both" in line] == [
+        "fleet.yaml:5:3: b and a cannot both be reached as the same host",
+        "fleet.yaml:9:3: f and e cannot both be reached as this machine",
+    ]

@@ -59,6 +59,7 @@ CODES = {
     "FlowFailed": "flow_failed",
     "FlowTimedOut": "flow_timed_out",
     "NotApplied": "not_applied",
+    "WrongNode": "wrong_node",
     "NotVerified": "not_verified",
     "OutcomeUnknown": "outcome_unknown",
     "SafetyError": "refused",

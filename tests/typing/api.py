@@ -61,6 +61,7 @@ from hypernode import (
     UnknownSetting,
     UnsafePlan,
     Update,
+    WrongNode,
     __version__,
 )
 
@@ -188,7 +189,7 @@ def handle_every_error(client: Client) -> str | None:
         return exc.hint
     except ToolError as exc:
         return exc.message
-    except (NotApplied, NotVerified, OutcomeUnknown) as exc:
+    except (NotApplied, NotVerified, OutcomeUnknown, WrongNode) as exc:
         return exc.message
     except UnsafePlan as exc:
         return "; ".join(allow for _, allow in exc.reasons)

@@ -106,8 +106,9 @@ def bootstrap(
             kept[node] = keep_token(node, token, link.api_url, insecurely=insecure_storage)
 
     try:
-        failures = fetch_tokens(link, nodes, shell_of(link, chosen, fleet), keep)
-    except CredentialsError:
+        # Which node it is, the API tells by the token.
+        failures = fetch_tokens(link, nodes, shell_of(link, chosen, fleet, check=False), keep)
+    except (CredentialsError, KeyboardInterrupt):
         if kept:
             last = "".join(f", and perhaps that of {node}" for node in tokens if node not in kept)
             print_note(f"Kept before it failed: the tokens of {', '.join(kept)}{last}.")

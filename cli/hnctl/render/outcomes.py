@@ -32,11 +32,13 @@ def outcome_line(outcome: Outcome) -> str:
         line += f": {printable(message)}"
         if outcome.error.hint:
             line += f"\n    hint: {printable(outcome.error.hint)}"
-    elif outcome.reason:
-        line += f": {outcome.reason}"
     elif outcome.state == "done":
         settings = ", ".join(f"{change.setting} {change.before} -> {change.after}" for change in outcome.changes)
         line += f" in {outcome.seconds:.0f} s: {printable(settings)}"
+        if outcome.reason:
+            line += f"\n    {printable(outcome.reason)}"
+    elif outcome.reason:
+        line += f": {outcome.reason}"
     return line
 
 

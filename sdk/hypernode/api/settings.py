@@ -242,6 +242,11 @@ class Update:
     _sleep: Callable[[float], None] = field(repr=False)
     _clock: Callable[[], float] = field(repr=False)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be told of it besides: nothing, as the API asks no questions."""
+        return ()
+
     def wait(
         self,
         timeout: float = 900.0,

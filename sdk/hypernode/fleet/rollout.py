@@ -54,7 +54,7 @@ class Outcome:
     error: HypernodeError | None = None
     """Why it is neither done nor unchanged; None too when the run stopped before it."""
     reason: str = ""
-    """Why it was not attempted; for one that is done: what could not be verified."""
+    """Why it was not attempted; for one that is done: what could not be verified, or was answered on the way."""
     flows: tuple[str, ...] = ()
     """Uuids of the flows that did it."""
     seconds: float = 0.0
@@ -185,7 +185,7 @@ def bring(
             if not options.ignore_running and (busy := store.blocking(node)) is not None:
                 raise NodeIsBusy(
                     f"the flow {busy}; nothing was changed",
-                    hint="Wait for it (hnctl flows watch), or allow it with --ignore-running",
+                    hint="Wait for it (hnctl flows watch; on the node: livelog), or allow it with --ignore-running",
                 )
             update = store.write(node, {change.setting: change.desired for change in left})
             told = None if on_look is None else partial(on_look, node)
@@ -194,16 +194,20 @@ def bring(
             except (FlowFailed, NotApplied) as exc:
                 return outcome("failed", exc)
             except NotVerified as exc:
-                return outcome("done", reason=exc.message)
+                return outcome("done", reason="; ".join([exc.message, *map(_answered, update.notes)]))
             except HypernodeError as exc:
                 return outcome("unknown", exc)
-            return outcome("done", flows=flows)
+            return outcome("done", flows=flows, reason="; ".join(map(_answered, update.notes)))
     except OutcomeUnknown as exc:
         return outcome("unknown", exc)
     except SafetyError as exc:
         return outcome("not_attempted", exc)
     except HypernodeError as exc:
         return outcome("failed", exc)
+
+
+def _answered(note: str) -> str:
+    return f"a question was answered with yes: {note}"
 
 
 def open_changes(changes: Sequence[Change], live: Mapping[str, Any], catalogue: Catalogue) -> list[Change]:

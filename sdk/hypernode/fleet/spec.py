@@ -235,12 +235,14 @@ class _Reader:
             self._group_name(key)
             groups[key.value] = self._layer(value, f"group {key.value}", LAYER_KEYS)[0]
         nodes: dict[str, tuple[str, ...]] = {}
+        keys_of: dict[str, yaml.Node] = {}
         own: dict[str, Layer] = {}
         for key, value in pairs(top.get("nodes"), "nodes", self._problems):
             name = key.value
             self._node_name(key)
             settings, keys = self._layer(value, f"node {name}", NODE_KEYS)
             nodes[name] = self._groups(keys.get("groups"), groups)
+            keys_of[name] = key
             if settings:
                 own[name] = settings
         rollout = mapping(top.get("rollout"), "rollout", ROLLOUT_KEYS, self._problems, later=LATER_ROLLOUT_KEYS)
@@ -256,13 +258,20 @@ class _Reader:
             self._share(rollout, "max_failures", least=1),
             self._ways,
         )
-        self._check_ways(fleet)
+        self._check_ways(fleet, keys_of)
         return fleet
 
-    def _check_ways(self, fleet: Fleet) -> None:
-        """Tell what is wished of nodes that the way to them cannot do (CONTRACT.md 4.1)."""
-        for node in fleet.nodes:
+    def _check_ways(self, fleet: Fleet, keys: Mapping[str, yaml.Node]) -> None:
+        """Tell what is wished of nodes that the way to them cannot do (CONTRACT.md 4.1), and ways that are shared."""
+        reached: dict[Way, str] = {}
+        for node, key in keys.items():
             way = fleet.way(node)
+            if way.by_tool:
+                place = DEFAULT if way.via == "local" else way._replace(host=(way.host or "").replace("{node}", node))
+                other = reached.setdefault(place, node) if way.via == "local" or way.host else node
+                if other != node:
+                    where = "this machine" if way.via == "local" else "the same host"
+                    self._problems.tell(key, f"{node} and {other} cannot both be reached as {where}")
             for name, wish in fleet.resolve(node).items() if way.by_tool else ():
                 if wish.value is None or self._catalogue[name].secret:
                     what = "cannot be cleared" if wish.value is None else "is secret and cannot be set"

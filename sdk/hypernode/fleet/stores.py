@@ -28,6 +28,10 @@ Keep = Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]
 class Pending(Protocol):
     """A write that a store took."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be told of it besides, such as a question that was answered."""
+
     def wait(
         self, timeout: float, *, interval: float, on_look: Callable[[Sequence[Flow]], None] | None
     ) -> tuple[Flow, ...]:

@@ -113,17 +113,19 @@ class ToolStore(ToolReader):
         tool = self._tool(node)
         deadline = self._clock() + self._timeout
         done: list[str] = []
+        asked: list[str] = []
         for name, value in sorted(wished.items()):
             left = deadline - self._clock()
             try:
                 if left <= 0:
                     raise ToolTimedOut(f"the time was over before {name} was begun")
-                tool.set(name, value, timeout=left, agreed=True)
+                if question := tool.set(name, value, timeout=left, agreed=True):
+                    asked.append(question)
             except HypernodeError as exc:
                 error = self._after(exc, done, node, wished)
                 raise error from (None if error is exc else exc)
             done.append(name)
-        return ToolUpdate(self, node, wished)
+        return ToolUpdate(self, node, wished, tuple(asked))
 
     def _after(
         self, exc: HypernodeError, done: Sequence[str], node: str, wished: Mapping[str, SettingValue]
@@ -136,7 +138,8 @@ class ToolStore(ToolReader):
         if not unclear:
             exc.message += before
             return exc
-        return OutcomeUnknown(f"{exc.message}{before}; {self._what_is_there(node, wished)}", hint=_LATER, node=node)
+        hint = exc.hint if isinstance(exc, OutcomeUnknown) else _LATER
+        return OutcomeUnknown(f"{exc.message}{before}; {self._what_is_there(node, wished)}", hint=hint, node=node)
 
     def _what_is_there(self, node: str, wished: Mapping[str, SettingValue]) -> str:
         try:
@@ -161,6 +164,8 @@ class ToolUpdate:
     store: ToolStore
     node: str
     wished: Mapping[str, SettingValue]
+    notes: tuple[str, ...] = ()
+    """What the tool asked, and was answered with yes."""
 
     def wait(
         self,

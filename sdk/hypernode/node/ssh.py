@@ -6,6 +6,7 @@ of a run. How ssh failed is told by its words, since its exit status is 255 for 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -28,15 +29,20 @@ from hypernode.errors import (
     KeyRefused,
     ToolMissing,
     ToolTimedOut,
+    WrongNode,
 )
+from hypernode.names import parent_of
 from hypernode.node.shell import Output, kill, missing, run_process
 from hypernode.node.target import Target, check_host, check_user
+from hypernode.places import APP_FILE
 from hypernode.refusals import tidy
 
 CONNECT_TIMEOUT = 10.0
 _PERSIST = 60
 """Seconds that an unused connection outlives its last command, for the case that nobody is left to close it."""
 _COMMAND_NOT_THERE = 127
+# On a node the root is empty; a stand-in for one moves it (`hnctl sandbox node-tools`).
+_WHO = ["sh", "-c", f'cat "${{HNCTL_NODE_ROOT:-}}{APP_FILE}"']
 _OPTIONS = (
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
@@ -81,6 +87,7 @@ class Ssh:
         self._folder: Path | None = None
         self._sockets: dict[Target, Path] = {}
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._names: dict[Target, str | None] = {}
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -91,12 +98,32 @@ class Ssh:
     ) -> None:
         self.close()
 
-    def shell(self, target: Target) -> SshShell:
-        """Return the shell for one machine; nothing is connected yet."""
-        return SshShell(self, target)
+    def shell(self, target: Target, node: str | None = None) -> SshShell:
+        """Return the shell for one machine; nothing is connected yet.
 
-    def run(self, target: Target, command: str, *, timeout: float, stdin: str) -> Output:
-        """Run one line in the remote shell; see `SshShell.run`."""
+        Args:
+            target: Where it is.
+            node: Which node that has to be; None: any machine will do.
+        """
+        return SshShell(self, target, node)
+
+    def name_of(self, target: Target, *, what: str, timeout: float) -> str | None:
+        """Return which node a machine is by its own files, asked once; None when they do not tell (CONTRACT.md 4.4)."""
+        with self._lock:
+            if target in self._names:
+                return self._names[target]
+        answer = self.run(target, quote(_WHO), what=what, timeout=timeout)
+        try:
+            tag = json.loads(answer.out).get("tag")
+        except (ValueError, RecursionError, AttributeError):
+            tag = None
+        name = tag if isinstance(tag, str) else None
+        with self._lock:
+            self._names[target] = name
+        return name
+
+    def run(self, target: Target, command: str, *, what: str, timeout: float, stdin: str = "") -> Output:
+        """Run one line in the remote shell; `what` names it in errors. See `SshShell.run`."""
         # ssh answers 255 when it could not connect, when the line dropped, and when the command itself ended with 255.
         # So the remote shell says that the command begins and that it has ended, with a word that no output can hold.
         mark = f"hnctl-{secrets.token_hex(8)}"
@@ -111,9 +138,8 @@ class Ssh:
                 running=self._running,
             )
         except ToolTimedOut:
-            name = command.partition(" ")[0]
             raise ToolTimedOut(
-                f"{name} on {target.host} gave no answer within {self._connect_timeout + timeout:.3g} s",
+                f"{what} on {target.host} gave no answer within {self._connect_timeout + timeout:.3g} s",
                 hint="The node may be overloaded; look at it with ssh, or wait longer with --timeout",
             ) from None
         except OSError as exc:
@@ -179,10 +205,11 @@ def _private_folder() -> Path:
 class SshShell:
     """Runs commands on one machine over SSH."""
 
-    def __init__(self, ssh: Ssh, target: Target) -> None:
+    def __init__(self, ssh: Ssh, target: Target, node: str | None = None) -> None:
         check_host(target.host)
         self._ssh = ssh
         self._target = target
+        self._node = node
 
     def run(self, argv: Sequence[str], *, timeout: float, stdin: str = "") -> Output:
         """Run a command; see `Shell.run`.
@@ -191,8 +218,17 @@ class SshShell:
             KeyRefused: The node takes none of our keys.
             HostKeyRefused: Its host key is unknown, or has changed.
             ConnectionFailed: It cannot be reached, or the line dropped; then `maybe_applied` is set.
+            WrongNode: It is another node than was named; nothing was run.
         """
-        done = self._ssh.run(self._target, quote(argv), timeout=timeout, stdin=stdin)
+        if self._node is not None:
+            name = self._ssh.name_of(self._target, what=argv[0], timeout=timeout)
+            if name is not None and name not in (self._node, parent_of(self._node)):
+                raise WrongNode(
+                    f"{self._target.host} is the node {tidy(name, 60)}; nothing was done on it",
+                    hint="Look at ssh: {host, port, user} in the fleet file, and at ssh's own configuration",
+                    node=self._node,
+                )
+        done = self._ssh.run(self._target, quote(argv), what=argv[0], timeout=timeout, stdin=stdin)
         if done.status == _COMMAND_NOT_THERE:
             raise missing(argv[0], f"on {self._target.host}")
         return done

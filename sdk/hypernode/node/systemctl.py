@@ -100,8 +100,8 @@ class Systemctl:
 
     def set(
         self, name: str, value: SettingValue, *, block: bool = True, timeout: float = 900.0, agreed: bool = False
-    ) -> None:
-        """Change one setting.
+    ) -> str | None:
+        """Change one setting. Nobody is asked: what it risks is the caller's to know (`Setting.risk`).
 
         Args:
             name: A setting that can be changed.
@@ -109,7 +109,10 @@ class Systemctl:
             block: Whether to wait until the change is applied; what that found out is not told, so read it back.
             timeout: Seconds; the tool itself sets no limit (CONTRACT.md 4.1). Running out of them cancels no flow.
             agreed: Whether somebody has agreed to this change, for a setting that the tool is known to ask about
-                (`Setting.tool_prompts`). All other questions are left unanswered.
+                (`Setting.tool_prompts`); the question's words are not known beforehand. All others are left unanswered.
+
+        Returns:
+            What it asked and was answered with yes, with all else that it said; None when it asked nothing.
 
         Raises:
             UnknownSetting, ReadOnlySetting, InvalidValue, SafetyError: Nothing was sent. A secret cannot go this way:
@@ -124,14 +127,21 @@ class Systemctl:
         text = spelled(setting, value)
         given = _YES if agreed and setting.tool_prompts else ""
         argv = ["settings", name, text, *(["--block"] if block else [])]
-        self._judge(self._run(argv, timeout=timeout, stdin=given), name, answered=bool(given))
+        return self._judge(self._run(argv, timeout=timeout, stdin=given), name, answered=bool(given))
 
-    def _judge(self, answer: Output, name: str, *, answered: bool) -> None:
+    def _judge(self, answer: Output, name: str, *, answered: bool) -> str | None:
         said = answer.text
+        questions = len(_QUESTION.findall(said))
         if "Operation was successful" in said:
-            return
+            return shown(said) if answered and questions else None
         self._raise_if_refused(said)
-        if not answered and _QUESTION.search(said):
+        if answered and questions > 1:
+            raise OutcomeUnknown(
+                f"{TOOL} asked about {name}, was answered with yes, and asked again; it said: {shown(said)}",
+                hint="Do it by hand on the node, where the second question can be answered, or use via: api",
+                node=self._node,
+            )
+        if not answered and questions:
             raise ToolAsked(
                 f"{TOOL} asked about {name} and was not answered; it said: {shown(said)}",
                 hint="If it is to be done, answer it by hand on the node, or use via: api, which does not ask",

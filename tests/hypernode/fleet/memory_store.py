@@ -88,6 +88,7 @@ class MemoryPending:
 
     store: MemoryStore
     node: str
+    notes: tuple[str, ...] = ()
 
     def wait(
         self, timeout: float, *, interval: float, on_look: Callable[[Sequence[Flow]], None] | None

@@ -229,7 +229,9 @@ def test_a_running_flow_keeps_a_node_from_being_written(locks):
     assert outcome.state == "not_attempted"
     assert isinstance(outcome.error, NodeIsBusy)
     assert str(outcome.error) == "shop0: the flow update_node is running; nothing was changed"
-    assert outcome.error.hint == "Wait for it (hnctl flows watch), or allow it with --ignore-running"
+    assert (
+        outcome.error.hint == "Wait for it (hnctl flows watch; on the node: livelog), or allow it with --ignore-running"
+    )
 
 
 def test_a_flow_that_has_not_started_stands_in_the_way_too(locks):

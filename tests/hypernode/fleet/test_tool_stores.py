@@ -38,6 +38,7 @@ PHP, REDIS, VARNISH = (
 WISHED: dict[str, Any] = {"varnish_enabled": True, "php_version": "8.3", "redis_version": "7.x"}
 SENT = ["php_version 8.3", "redis_version 7.x", "varnish_enabled True"]
 REFUSED = said("", 'Looks like something went wrong: b\'{"redis_version": ["not on this plan"]}\'', 1)
+WORDS_HINT = "Look at the node with `hnctl settings get`, and at its livelog"
 LATER = "Run the same command again in a while: it reads first and sends only what is missing"
 
 
@@ -237,8 +238,23 @@ def test_an_unclear_end_is_told_with_what_the_node_has_and_nothing_is_sent_twice
         f"shop1: {text}; changed before it: php_version; read back, the node has "
         "php_version 8.3, redis_version 6.x, varnish_enabled false"
     )
-    assert error.hint == LATER
+    assert error.hint == (LATER if isinstance(answer, Exception) else WORDS_HINT)
     assert shell.writes == SENT[:2]
+
+
+def test_a_question_that_was_answered_is_told_with_its_words():
+    shell = node({f"{REDIS} 7.x --block": said(f"Redis will be flushed. Go on? [y/N] {SUCCESS}")})
+    update = store(shell).write("shop1", WISHED)
+    assert len(update.notes) == 1
+    assert "Redis will be flushed. Go on? [y/N]" in update.notes[0]
+
+
+def test_a_second_question_is_not_answered_and_leaves_the_outcome_open():
+    shell = node({f"{REDIS} 7.x --block": said("Go on? [y/N] Really? [y/N] ")})
+    error = written(shell, OutcomeUnknown)
+    assert "was answered with yes, and asked again" in str(error)
+    assert error.hint is not None
+    assert error.hint.startswith("Do it by hand")
 
 
 def test_what_is_told_after_an_unclear_end_is_as_much_as_can_be_read():
