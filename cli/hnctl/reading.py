@@ -100,10 +100,16 @@ def print_rows(
 
 
 def tell_failures(failures: Mapping[str, HypernodeError]) -> None:
-    """Tell on stderr which nodes could not be read, and why; a hint that differs in the node only is told once."""
-    hints: dict[str, str] = {}
+    """Tell on stderr which nodes could not be read, and why, and what to do."""
     for node, error in failures.items():
         print_note(printable(f"{node}: {error.message.removeprefix(f'{node}: ')}"))
+    tell_hints(failures)
+
+
+def tell_hints(failures: Mapping[str, HypernodeError]) -> None:
+    """Tell on stderr what to do about nodes that could not be read; hints that differ in the node only are one."""
+    hints: dict[str, str] = {}
+    for node, error in failures.items():
         if error.hint:
             hints.setdefault(re.sub(rf"(?<![\w-]){re.escape(node)}(?![\w-])", "NODE", error.hint), error.hint)
     for hint in list(hints.values())[:3]:

@@ -194,7 +194,7 @@ def _run(
 
 @contextmanager
 def _interruptible() -> Iterator[tuple[threading.Event, list[int]]]:
-    """Let the first Ctrl-C or SIGTERM stop the start of further nodes, and the second end the process at once."""
+    """Let the first Ctrl-C, SIGTERM or SIGHUP stop the start of further nodes, and the second end all at once."""
     stop = threading.Event()
     signals: list[int] = []
 
@@ -202,12 +202,14 @@ def _interruptible() -> Iterator[tuple[threading.Event, list[int]]]:
         if signals:
             import os
 
+            print_note("Left at once. What was under way goes on: look with `hnctl diff`.")
             os._exit(128 + number)
-        signals.append(number)
+        # Whoever's line drops (SIGHUP) is not there any more; the run ends as one that was asked to.
+        signals.append(signal.SIGTERM if number == signal.SIGHUP else number)
         stop.set()
         print_note("Interrupted: no more nodes are started. Once more to leave at once.")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield stop, signals
     finally:

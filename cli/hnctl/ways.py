@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from hypernode.node.shell import Shell
 
 
-def find_ways(link: Connection, selection: Selection, nodes: Iterable[str], fleet: Fleet | None) -> dict[str, Way]:
+def find_ways(
+    link: Connection, selection: Selection, nodes: Iterable[str], fleet: Fleet | None, *, to_change: bool = False
+) -> dict[str, Way]:
     """Return how those of `nodes` are reached that are not reached through the API.
 
     The fleet file tells it; it is looked into for this when it names no nodes too, if it is there. A node that we stand
@@ -29,11 +31,12 @@ def find_ways(link: Connection, selection: Selection, nodes: Iterable[str], flee
         selection: Names the fleet file, perhaps.
         nodes: The chosen ones.
         fleet: The fleet file if it was read.
+        to_change: Whether they are about to be changed, and so must not be reached by a wrong way.
 
     Raises:
-        FileError: A file was named and cannot be used.
+        FileError: A file cannot be used, and was named or is needed to be sure.
     """
-    fleet = fleet or _at_hand(link, selection)
+    fleet = fleet or _at_hand(link, selection, needed=to_change)
     chosen = list(nodes)
     said = {node: fleet.way(node) for node in chosen if node in fleet.nodes} if fleet else {}
     ways = {node: way for node, way in said.items() if way.by_tool}
@@ -54,7 +57,7 @@ def shell_of(
     """
     from hypernode.fleet.ways import DEFAULT
 
-    known = fleet or _at_hand(link, selection)
+    known = fleet or _at_hand(link, selection, needed=check)
     own = own_name()
 
     def shell(node: str) -> Shell:
@@ -64,7 +67,7 @@ def shell_of(
     return shell
 
 
-def _at_hand(link: Connection, selection: Selection) -> Fleet | None:
+def _at_hand(link: Connection, selection: Selection, *, needed: bool) -> Fleet | None:
     path = fleet_path(link, selection.file)
     if selection.file is None and not path.exists():
         return None
@@ -75,7 +78,7 @@ def _at_hand(link: Connection, selection: Selection) -> Fleet | None:
         raw = read_file(path)
         return load_fleet(selection, link, link.catalogue()) if b"via" in raw or b"ssh" in raw else None
     except FileError:
-        if selection.file is not None:
+        if needed or selection.file is not None:
             raise
         print_note(f"{path} has problems (hnctl validate), so what it says of the ways to nodes is not used.")
         return None

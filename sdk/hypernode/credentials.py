@@ -30,7 +30,7 @@ _unanswered: list[threading.Thread] = []
 """Those that still wait for the keyring."""
 _WAYS_OUT = (
     "Set HYPERNODE_API_TOKENS in the environment; or a token_command in the config; or keep it in a plain file that "
-    "only you can read: hnctl auth login NODE --insecure-storage"
+    "only you can read: --insecure-storage of hnctl auth login and auth bootstrap"
 )
 TOKEN_FILE = "/etc/hypernode/hypernode_api_token"  # noqa: S105  # a path (CONTRACT.md 4.4)
 
@@ -275,12 +275,12 @@ def _ask_keyring(act: Callable[[], T], done: str) -> T:
     if not failures:
         raise CredentialsError(
             f"the keyring did not answer within {KEYRING_TIMEOUT:.0f} seconds",
-            hint="Unlock it, or set HYPERNODE_API_TOKENS",
+            hint=f"Unlock it. Or go without: {_WAYS_OUT}",
         )
     if isinstance(failures[0], keyring.errors.NoKeyringError):
         raise NoKeyring("this machine has no keyring", hint=_WAYS_OUT)
     raise CredentialsError(
-        f"the keyring cannot be {done}: {type(failures[0]).__name__}", hint="Unlock it, or set HYPERNODE_API_TOKENS"
+        f"the keyring cannot be {done}: {type(failures[0]).__name__}", hint=f"Unlock it. Or go without: {_WAYS_OUT}"
     )
 
 
@@ -342,7 +342,9 @@ def _from_own_file(names: list[str]) -> Token | None:
     except (OSError, UnicodeDecodeError) as exc:
         reason = getattr(exc, "strerror", None) or "not text"
         raise CredentialsError(f"{on_node(TOKEN_FILE)} cannot be read: {reason}") from None
-    return Token(Secret(text), TOKEN_FILE) if text else None
+    if not text:
+        raise CredentialsError(f"{on_node(TOKEN_FILE)} is empty")
+    return Token(Secret(text), TOKEN_FILE)
 
 
 def _checked(token: Token, node: str) -> Token:

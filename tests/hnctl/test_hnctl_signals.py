@@ -38,7 +38,7 @@ def until(happened: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_the_first_signal_starts_no_more_nodes_and_finishes_those_under_way(
     number: signal.Signals, status: int, slow: Sandbox
 ):

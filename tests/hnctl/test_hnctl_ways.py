@@ -291,3 +291,28 @@ def test_two_nodes_cannot_be_one_machine(hnctl: Hnctl, folder: Path):
         "fleet.yaml:5:3: b and a cannot both be reached as the same host",
         "fleet.yaml:9:3: f and e cannot both be reached as this machine",
     ]
+
+
+def test_a_plan_shows_by_which_way_each_node_is_changed(nodes: NodesBySsh, hnctl: Hnctl):
+    for node in ("kaasshop", "theeplein"):
+        nodes.box.set(node, php_version="8.1")
+    port = nodes.ssh.ports["kaasshop"]
+    write_fleet({"kaasshop": f"via: ssh, ssh: {{port: {port}}}", "theeplein": "via: ssh"}, {"php_version": "8.3"})
+    shown = hnctl("diff")
+    assert f"via ssh (port {port}): kaasshop" in shown.out
+    assert "via ssh: theeplein" in shown.out
+    assert "| via ssh | theeplein |" in hnctl("plan", "-o", "markdown").out
+
+
+def test_what_to_do_about_a_node_that_cannot_be_read_is_told_by_diff_too(nodes: NodesBySsh, hnctl: Hnctl):
+    nodes.ssh.refuse_key("kaasshop")
+    write_fleet({"kaasshop": "via: ssh", "theeplein": "via: ssh"}, {"php_version": "8.3"})
+    shown = hnctl("diff")
+    assert shown.status == 3
+    assert "hint: Is your key on the node, and is it in your agent (ssh-add -l)?" in shown.err
+
+
+def test_a_damaged_fleet_file_nearby_keeps_nodes_from_being_changed(nodes: NodesBySsh, hnctl: Hnctl):
+    Path("fleet.yaml").write_text("version: 1\nnodes: {kaasshop: {via: ssh, ssh: {port: 0}}}\n")
+    assert hnctl("settings", "set", "php_version", "8.1", "-n", "kaasshop").status == 65
+    assert nodes.sent() == ""

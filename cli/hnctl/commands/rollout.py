@@ -153,7 +153,7 @@ def _compare(link: Connection, *, selection: Selection, refresh: bool, **_: Any)
 
 
 def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> None:
-    from hnctl.reading import tell_failures
+    from hnctl.reading import tell_failures, tell_hints
     from hnctl.rollout import show_plan
     from hypernode.fleet.planfile import dump
 
@@ -161,6 +161,7 @@ def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> No
     output = link.value("output")
     if output == "table":
         show_plan(comparison.plan, unread, verbose=verbose)
+        tell_hints(comparison.failures)
         return
     if output == "markdown":
         from hnctl.render.plan import render_plan_markdown

@@ -56,7 +56,9 @@ def list_(selection: Selection, refresh: bool, **connection: Any) -> Exit:
         for name in catalogue
         if name in detail
     ]
-    columns = ["setting", "value", "default"] if len(live) == 1 else ["node", "setting", "value", "default"]
+    columns = (
+        ["setting", "value", "default"] if len(live) + len(failures) == 1 else ["node", "setting", "value", "default"]
+    )
     return print_rows(link, "settings", columns, rows, failures)
 
 
@@ -140,7 +142,7 @@ def set_(name: str, value: str | None, clear: bool, selection: Selection, refres
         {group: by_group.members(group) for group in by_group.groups} if by_group else {},
         fleet.limits if fleet else NO_LIMITS,
         fleet.max_failures if fleet else None,
-        find_ways(link, selection, chosen, by_group),
+        find_ways(link, selection, chosen, by_group, to_change=True),
     )
     return change_nodes(link, catalogue, desired, where=selection.where, ask=len(chosen) > 1, **options)
 

@@ -63,6 +63,8 @@ def render_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool) -> Rend
         if risk := _risk(plan):
             parts += [Text(), Text("Risk", "bold"), risk]
         parts += [Text(), *_nodes(plan, verbose=verbose)]
+        if ways := ways_told(plan):
+            parts += [Text(), *(Text(f"{how}: {names}") for how, names in ways)]
     elif plan.compared or not unread:
         parts.append(Text(f"In sync: {_count(len(plan.compared), 'node')} compared, no difference"))
     if unread:
@@ -84,6 +86,18 @@ def _summary(plan: Plan) -> list[Text]:
     if len(rows) > _MOST_SUMMED:
         lines.append(Text(f"  ... and {len(rows) - _MOST_SUMMED} other kinds of change"))
     return lines
+
+
+def ways_told(plan: Plan) -> list[tuple[str, str]]:
+    """Return (way, nodes) for the nodes that change and are not reached through the API."""
+    by_way: dict[str, list[str]] = {}
+    for node in plan.nodes:
+        if (way := plan.ways.get(node)) is not None:
+            there = " ".join(
+                f"{name} {value}" for name, value in way._asdict().items() if name != "via" and value is not None
+            )
+            by_way.setdefault(f"via {way.via}{f' ({there})' if there and way.via == 'ssh' else ''}", []).append(node)
+    return [(how, _names(nodes)) for how, nodes in sorted(by_way.items())]
 
 
 def risks(plan: Plan) -> list[tuple[str, str, str]]:
@@ -181,7 +195,10 @@ def render_plan_markdown(plan: Plan, unread: Mapping[str, str]) -> str:
             [_names(names), "; ".join(f"{c.setting}: {c.before} -> {c.after}" for c in changes)]
             for names, changes in folded(plan)
         ]
-        lines += ["", markdown_table(["nodes", "changes"], crowds), "", f"checksum `{plan.checksum}`"]
+        lines += ["", markdown_table(["nodes", "changes"], crowds), ""]
+        if ways := ways_told(plan):
+            lines += [markdown_table(["way", "nodes"], ways), ""]
+        lines.append(f"checksum `{plan.checksum}`")
     elif plan.compared or not unread:
         lines.append(f"**In sync**: {_count(len(plan.compared), 'node')} compared, no difference")
     if unread:

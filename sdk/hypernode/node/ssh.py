@@ -7,6 +7,7 @@ of a run. How ssh failed is told by its words, since its exit status is 255 for 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -36,6 +37,8 @@ from hypernode.node.shell import Output, kill, missing, run_process
 from hypernode.node.target import Target, check_host, check_user
 from hypernode.places import APP_FILE
 from hypernode.refusals import tidy
+
+logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 10.0
 _PERSIST = 60
@@ -129,6 +132,7 @@ class Ssh:
         mark = f"hnctl-{secrets.token_hex(8)}"
         line = f"printf '%s\\n' {mark} >&2; {command}; printf '\\n%s %d\\n' {mark} $? >&2"
         argv = [*self._argv(target), "--", target.host, line]
+        logger.debug("ssh %s@%s: %s", target.user, target.host, command)
         try:
             done = run_process(
                 argv,
@@ -144,6 +148,7 @@ class Ssh:
             ) from None
         except OSError as exc:
             raise ToolMissing("there is no ssh on this machine", hint="Install OpenSSH's client") from exc
+        logger.debug("ssh %s@%s ended with %d", target.user, target.host, done.status)
         before, began, said = done.err.partition(f"{mark}\n")
         if not began:
             raise failure(before, target, self._config)
@@ -251,8 +256,9 @@ def failure(said: str, target: Target, config: Path | None = None) -> HypernodeE
     by_hand = quote(["ssh", *file, *port, f"{target.user}@{target.host}"])
     for pattern, kind, text, hint in _FAILURES:
         if re.search(pattern, said, re.MULTILINE):
-            known = target.host if target.port in (None, 22) else f"[{target.host}]:{target.port}"
-            told = {"host": target.host, "user": target.user, "by_hand": by_hand, "known": quote([known])}
+            removing = re.search(r"ssh-keygen -f .+ -R .+", said)  # ssh's own advice knows the file and the port
+            remove = removing[0].strip() if removing else f"ssh-keygen -R {quote([target.host])}"
+            told = {"host": target.host, "user": target.user, "by_hand": by_hand, "remove": tidy(remove, 300)}
             return kind(text.format(**told), hint=hint.format(**told))
     return dropped(target, said)
 
@@ -262,7 +268,7 @@ _FAILURES: tuple[tuple[str, type[HypernodeError], str, str], ...] = (
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         HostKeyRefused,
         "the host key of {host} has CHANGED: somebody may stand between, or the node was set up anew; nothing was sent",
-        "Ask the platform for its key; only when it is the new one, forget the old one: ssh-keygen -R {known}",
+        "Ask the platform for its key; only when it is the new one, forget the old one: {remove}",
     ),
     (
         "^No .* host key is known for|^Host key verification failed",

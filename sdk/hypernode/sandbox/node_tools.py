@@ -58,7 +58,7 @@ def write_node_tools(folder: Path, *, node: str, token: str, api_url: str) -> No
     _check_name(folder)
     for each in folders:
         _check_place(each)
-    _check_tools(folder / "bin")
+    _check_tools(folder)
     try:
         for each in folders:
             make_folder(each)
@@ -90,17 +90,19 @@ def _check_place(folder: Path) -> None:
 
 
 def _check_tools(folder: Path) -> None:
-    """Refuse to replace a tool that is not ours, as a real one in /usr/bin is."""
-    for tool in TOOLS:
-        path = folder / tool
-        try:
-            ours = _MARK in path.read_text("utf-8", "replace")
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as exc:
-            raise InputError(f"{path} cannot be read: {exc.strerror}") from None
-        if not ours:
-            raise InputError(f"{path} is there already and is not ours", hint="Name a folder of its own")
+    """Refuse a folder of somebody else's, such as /usr: only an empty one, or one that an earlier call filled."""
+    tools = [folder / "bin" / tool for tool in TOOLS]
+    try:
+        if not os.path.lexists(folder) or not os.listdir(folder):
+            return
+        ours = [path for path in tools if path.is_file() and _MARK in path.read_text("utf-8", "replace")]
+        strange = [path for path in tools if os.path.lexists(path) and path not in ours]
+    except OSError as exc:
+        raise InputError(f"{exc.filename or folder} cannot be read: {exc.strerror}") from None
+    if strange:
+        raise InputError(f"{strange[0]} is there already and is not ours", hint="Name a folder of its own")
+    if not ours:
+        raise InputError(f"{folder} is not empty, and nothing in it is ours", hint="Name a folder of its own")
 
 
 def _script(tool: str, root: Path, api_url: str) -> str:
