@@ -35,6 +35,8 @@ def test_every_option_has_the_variable_of_its_name():
             name = "EXPORT_ALL"  # it is about values, and HNCTL_ALL chooses nodes
         elif path[0] == "sandbox" and name != "DEBUG":
             name = f"SANDBOX_{name}"  # what the server does, and not how it is reached
+        elif path == ("oom", "protect") and name == "TIMEOUT":
+            name = "PROTECT_TIMEOUT"  # HNCTL_TIMEOUT is for an answer of the API
         assert option.envvar == f"HNCTL_{name}"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hnctl.command import Command
+from hnctl.commands.oom_node import protect, scores
 from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.options import option, output_option
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 def oom() -> None:
     """Out of memory: what was killed, when and why."""
 
+
+oom.add_command(scores)
+oom.add_command(protect)
 
 _files_argument = click.argument(
     "files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path, allow_dash=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -141,18 +142,28 @@ print(json.dumps(asdict(ended) | {"said": said}), file=sys.stderr)
 
 
 @contextmanager
-def running(command: Sequence[str | Path], **options: object) -> Iterator[subprocess.Popen[str]]:
+def running(
+    command: Sequence[str | Path], *, through: Sequence[str] = (), **options: object
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command in a process that is all ours to signal; what it returned is the last line of stderr."""
-    argv = [sys.executable, "-c", RUN, json.dumps(options), *map(str, command)]
+    argv = [*through, sys.executable, "-c", RUN, json.dumps(options), *map(str, command)]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(argv, text=True, start_new_session=True, **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(argv, bufsize=0, start_new_session=True, **pipes) as process:
         try:
             yield process
         finally:
             process.kill()
 
 
-def result(process: subprocess.Popen[str]) -> dict[str, object]:
+def line(process: subprocess.Popen[bytes]) -> str:
+    """Read a line of what the command says."""
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], 10)[0], "it says nothing"
+    return process.stdout.readline().decode()
+
+
+def result(process: subprocess.Popen[bytes]) -> dict[str, object]:
+    """Return what `run` returned, and what it said meanwhile."""
     _, err = process.communicate(timeout=15)
     assert process.returncode == 0, err
     found: dict[str, object] = json.loads(err.splitlines()[-1])
@@ -239,26 +250,22 @@ def test_the_other_signals_reach_the_command_too(number: signal.Signals, tool: P
     name = number.name.removeprefix("SIG")
     script = f"trap 'echo got {name}; exit 5' {name}; echo ready; while :; do sleep 0.02; done"
     with running(["bash", "-c", script]) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        assert line(process) == "ready\n"
         process.send_signal(number)
-        assert process.stdout.readline() == f"got {name}\n"
+        assert line(process) == f"got {name}\n"
         assert result(process)["status"] == 5
 
 
 def test_what_nohup_ignores_the_command_ignores(tool: Path):
     script = "echo ready; sleep 0.6; echo over"
-    with running(["sh", "-c", script]) as process:  # only to know how it goes without
-        assert process.stdout is not None
-        process.stdout.readline()
+    with running(["sh", "-c", script]) as process:  # how it goes without
+        assert line(process) == "ready\n"
         process.send_signal(signal.SIGHUP)
         assert result(process)["status"] == 129
-    argv = ["nohup", sys.executable, "-c", RUN, "{}", "sh", "-c", script]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(argv, text=True, start_new_session=True, **pipes) as process:  # type: ignore[call-overload]
-        assert process.stdout.readline() == "ready\n"
+    with running(["sh", "-c", script], through=["nohup"]) as process:
+        assert line(process) == "ready\n"
         process.send_signal(signal.SIGHUP)
-        assert process.stdout.readline() == "over\n"
+        assert line(process) == "over\n"
         assert result(process)["status"] == 0
 
 
@@ -292,7 +299,7 @@ def test_it_is_looked_whether_the_command_is_protected(
     proc.mkdir()
     monkeypatch.setenv("P", str(proc))
     tool.write_text(f"#!/bin/sh\n{script}\n")
-    with running(["sleep", "0.4" if "exec" in script and seen else "2.2"], proc=str(proc)) as process:
+    with running(["sleep", "0.8"], proc=str(proc), patience=0.5) as process:
         ended = result(process)
     assert ended["protected"] is seen
     assert len(ended["said"]) == (says is not None)  # type: ignore[arg-type]
