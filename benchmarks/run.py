@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.table import Row, render
 
-SUBJECTS = ("startup", "diff", "files", "plans", "sandbox", "flows")
+SUBJECTS = ("startup", "diff", "files", "plans", "sandbox", "flows", "oom")
 """Each is a file of this folder whose `measure` yields rows."""
 
 

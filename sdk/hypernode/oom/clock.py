@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from hypernode.oom.kernlog import Stamp
 
 _DAY = timedelta(days=1)
+_ODD_BEFORE, _ODD_AFTER = 1, 9999
+"""Years at the edge of what Python's clock can hold, where another zone would be beyond it."""
 
 
 class Years:
@@ -22,7 +24,9 @@ class Years:
         last = self._last
         if stamp.month is None or stamp.year is not None:
             return self.turns
-        if last is not None and last.month is not None and stamp.month < last.month and not _just_before(stamp, last):
+        if last is not None and _just_before(stamp, last):
+            return self.turns - (last.month == 1)
+        if last is not None and last.month is not None and stamp.month < last.month:
             self.turns += 1
         self._last = stamp
         return self.turns
@@ -34,7 +38,7 @@ class Years:
         """
         year = latest.year + 1
         if self._last is not None:
-            while (when := _in_year(self._last, year)) is None or when > latest + _DAY:
+            while year > 1 and ((when := in_year(self._last, year)) is None or when > latest + _DAY):
                 year -= 1
         return year - self.turns
 
@@ -51,8 +55,8 @@ def iso(stamp: Stamp, year: int | None = None) -> str | None:
         return None
     if stamp.year is None and (stamp.month, stamp.day) == (2, 29):
         year = next(leap for leap in range(year, year - 9, -1) if isleap(leap))
-    when = _in_year(stamp, year)
-    if when is None:
+    when = in_year(stamp, year)
+    if when is None or not _ODD_BEFORE < when.year < _ODD_AFTER or stamp.zone[1:3] > "23":
         return None
     fraction = f".{stamp.fraction}" if stamp.fraction else ""
     return f"{when.isoformat(timespec='seconds')}{fraction}{stamp.zone}"
@@ -69,10 +73,11 @@ def moment(at: str) -> datetime:
 
 def _just_before(stamp: Stamp, last: Stamp) -> bool:
     """Tell whether `stamp` is some seconds of disorder around the turn of a month, and no turn of the year."""
-    return last.month is not None and stamp.month == last.month - 1 and last.day == 1 and stamp.day >= 28
+    return last.month is not None and stamp.month == (last.month - 2) % 12 + 1 and last.day == 1 and stamp.day >= 28
 
 
-def _in_year(stamp: Stamp, year: int) -> datetime | None:
+def in_year(stamp: Stamp, year: int) -> datetime | None:
+    """Return `stamp` in the given year, without its zone; None when it is no moment."""
     try:
         return datetime(year, stamp.month or 0, stamp.day, stamp.hour, stamp.minute, min(stamp.second, 59))
     except ValueError:

@@ -10,34 +10,39 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
+from hypernode.oom.clock import in_year
 from hypernode.oom.kernlog import Line, Stamp, read_lines
 
 Scope = Literal["global", "memcg", "cpuset", "mempolicy", "unknown"]
 
 _LONGEST_NAME = 64
 """A process's name is 15 bytes at most, each of which may be written as four characters."""
+_LONGEST_COMM = 15
 _LONGEST_GAP = 60.0
-"""Seconds after which a report that has not ended is given up."""
-_LONGEST_REPORT = 200_000  # lines; a table has a row for each process
+"""Seconds without a line of the kernel after which a report that has not ended is given up."""
+_LONGEST_TIME = 300.0
+"""Seconds that a report may take, however slow the console is."""
+_DISORDER = 5.0
+"""Seconds that the clock may go back within a report."""
+_LONGEST_REPORT = 100_000  # lines; a table has a row for each process
 _MOST_AFTER_KILL = 64
 """Lines after a kill within which further kills of the same report may stand."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,20}")
-_GFP_MASK = re.compile(r"gfp_mask=(0x[0-9a-fA-F]{1,16})(?:\(([^)]{0,500})\))?")
-_ORDER = re.compile(r"(?<![a-z_])order=(-?[0-9]{1,9})")
+# A number at the very end of a line may have lost digits.
+_GFP_MASK = re.compile(r"gfp_mask=(0x[0-9a-fA-F]{1,16})(?=[(,])(?:\(([^)]{0,500})\))?")
+_ORDER = re.compile(r"(?<![a-z_])order=(-?[0-9]{1,9})(?=,)")
 _ADJ = re.compile(r"oom_score_adj[=:](-?[0-9]{1,9})")
 _HEADER = re.compile(r"\[ *pid *\] +(.*)")
 _ROW = re.compile(r"\[ *([0-9]{1,10})\] *(.*)")
 _CHOSEN = re.compile(r"(?:(Memory cgroup o|O)ut of memory[^:]{0,60}: )[Kk]ill process ([0-9]{1,10}),? (.*)")
-_SCORE = re.compile(r" score (-?[0-9]{1,20})(?: |$)")
 _KILLED = re.compile(r"(?:(Memory cgroup o|O)ut of memory[^:]{0,60}: )?[Kk]illed process ([0-9]{1,10})(.*)")
-_UID = re.compile(r"UID[: ](-?[0-9]{1,10})")
+_UID = re.compile(r"UID[: ](-?[0-9]{1,10})(?![0-9])(?!$)")
 _SIZES = re.compile(r"(total-vm|vsz|anon-rss|file-rss|shmem-rss):([0-9]{1,20})kB")
-_SUMMARY_END = re.compile(r",task=(.*),pid=([0-9]{1,10}),uid=(-?[0-9]{1,10})$")
 _CONSTRAINT = re.compile(r"constraint=CONSTRAINT_([A-Z_]{1,30})")
-_OOM_MEMCG = re.compile(r",oom_memcg=(.*?)(?:,task_memcg=|$)")
 _TASK_IN = re.compile(r"Task in (.*) killed as a result of limit of (.*)")
 _USAGE = re.compile(r"memory: usage ([0-9]{1,20})kB, limit ([0-9]{1,20})kB")
 _SWAP = re.compile(r"(Free|Total) swap *= ([0-9]{1,20})kB")
@@ -109,6 +114,8 @@ class Event:
     at: str | None = None
     """ISO 8601, once the year is known."""
     source: str | None = None
+    turn: int = 0
+    """How often the year had turned before it; for a log without years."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the event as DESIGN 7 has it."""
@@ -138,6 +145,7 @@ class _Report:
     """A report as far as it was read."""
 
     first: Line
+    turn: int
     trigger: str | None = None
     words: str = ""
     """What the trigger line says after the name."""
@@ -156,6 +164,10 @@ class _Report:
     sizes: dict[str, int] = field(default_factory=dict)
     grouped: bool = False
     ended: bool = False
+    """Whether its table and numbers are over."""
+    without_victim: bool = False
+    """Whether it said that nobody can be killed."""
+    pids: set[int] = field(default_factory=set)
     lines: int = 0
     since_kill: int = 0
 
@@ -172,33 +184,37 @@ class Reader:
         self._open: _Report | None = None
         self._last: Line | None = None
         self._columns: list[str] | None = None
+        self._turn = 0
 
     @property
     def idle(self) -> bool:
         """Whether no report is open."""
         return self._open is None
 
-    def read(self, line: Line) -> Iterator[Event]:
-        """Read one line, and yield the event that it ends, if it ends one."""
+    def read(self, line: Line, turn: int = 0) -> Iterator[Event]:
+        """Read one line, and yield the event that it ends, if it ends one; `turn` as in `Event`."""
+        self._turn = turn
         report, text = self._open, line.text
         if report is not None:
             report.lines += 1
             report.since_kill += bool(report.victims or report.ended)
             if self._jumped(line) or report.lines > _LONGEST_REPORT or report.since_kill > _MOST_AFTER_KILL:
                 yield from self.end()
-        if text.startswith("["):
-            self._table(line)
-        elif " invoked oom-killer: " in text[: _LONGEST_NAME + 40]:
+        if " invoked oom-killer: " in text[: _LONGEST_NAME + 40]:
             name, _, words = text.partition(" invoked oom-killer: ")
+            if len(name) > _LONGEST_COMM:  # the rest of a prefix that was cut off
+                name = re.split(r"\] |ernel: ", name)[-1]
             if "gfp_mask=" in words and len(name) <= _LONGEST_NAME:
                 yield from self.end()
-                self._open = _Report(line, trigger=name, words=words)
+                self._open = _Report(line, turn, trigger=name, words=words)
+        elif text.startswith("["):
+            self._table(line)
         elif text.startswith("oom-kill:constraint="):
             if self._open is not None and (self._open.victims or self._open.summary):
                 yield from self.end()
             self._summary(self._report(line), text)
         elif "rocess " in text and (match := _CHOSEN.fullmatch(text)):
-            if self._open is not None and self._open.victims:
+            if self._open is not None and (self._open.victims or self._open.without_victim):
                 yield from self.end()
             self._chosen(self._report(line), match)
         elif "rocess " in text and (match := _KILLED.fullmatch(text)):
@@ -216,21 +232,13 @@ class Reader:
 
     def _report(self, line: Line) -> _Report:
         if self._open is None:
-            self._open = _Report(line)
+            self._open = _Report(line, self._turn)
         return self._open
 
     def _jumped(self, line: Line) -> bool:
         """Tell whether the clock went back, or on by so much that `line` can be no part of the open report."""
-        last = self._last
-        if last is None:
-            return False
-        if last.uptime is not None and line.uptime is not None:
-            return not -1.0 <= line.uptime - last.uptime <= _LONGEST_GAP
-        if last.stamp is None or line.stamp is None:
-            return False
-        gap = (_seconds(line.stamp) - _seconds(last.stamp)) % 86_400
-        other_day = (last.stamp.day != line.stamp.day) and gap > _LONGEST_GAP
-        return other_day or _LONGEST_GAP < gap < 86_400 - 5
+        assert self._open is not None  # noqa: S101  # the caller has looked
+        return _apart(self._last, line, _LONGEST_GAP) or _apart(self._open.first, line, _LONGEST_TIME)
 
     def _table(self, line: Line) -> None:
         if match := _HEADER.fullmatch(line.text):
@@ -251,11 +259,14 @@ class Reader:
     def _summary(self, report: _Report, text: str) -> None:
         if match := _CONSTRAINT.search(text):
             report.constraint = match[1]
-        report.global_oom = ",global_oom," in text
-        if match := _OOM_MEMCG.search(text):
-            report.memcg = match[1]
-        if match := _SUMMARY_END.search(text):
-            report.summary = (match[1], int(match[2]), int(match[3]))
+        where = text.partition(",task=")[0]  # a name may hold any of these words
+        report.global_oom = ",global_oom" in where
+        if ",oom_memcg=" in where and ",task_memcg=" in where:
+            report.memcg = where.partition(",oom_memcg=")[2].partition(",task_memcg=")[0]
+        rest, _, uid = text.rpartition(",uid=")
+        rest, _, pid = rest.rpartition(",pid=")
+        if _NUMBER.fullmatch(uid) and _NUMBER.fullmatch(pid) and ",task=" in rest:
+            report.summary = (rest.partition(",task=")[2], int(pid), int(uid))
         report.ended = report.ended or report.summary is None
 
     def _chosen(self, report: _Report, match: re.Match[str]) -> None:
@@ -266,15 +277,18 @@ class Reader:
         victim = _victim(int(match[2]), match[3])
         if victim is None:
             return
-        if self._open is not None and self._open.victims and not self._open.grouped:
-            if any(known.pid == victim.pid for known in self._open.victims):
+        if (open_ := self._open) is not None and open_.victims and not open_.grouped:
+            if victim.pid in open_.pids:
                 return  # printed once more
+            yield from self.end()
+        elif open_ is not None and open_.without_victim and not open_.victims:
             yield from self.end()
         report = self._report(line)
         if match[1]:
             report.lead = "memcg" if match[1].startswith("Memory") else "global"
         report.since_kill = 0
-        if all(known.pid != victim.pid for known in report.victims):
+        if victim.pid not in report.pids:
+            report.pids.add(victim.pid)
             report.victims.append(victim)
 
     def _other(self, report: _Report, text: str) -> None:
@@ -291,9 +305,8 @@ class Reader:
         elif match := _PAGES_RAM.match(text):
             report.sizes["ram"] = int(match[1])
         elif text.startswith(_ENDS):
-            report.ended = True
-            if report.lead is None and "Memory cgroup" not in text:
-                report.lead = "global"
+            report.ended = report.without_victim = True
+            report.lead = report.lead or ("memcg" if "usage" in report.sizes else "global")
 
     def _event(self, report: _Report) -> Event:
         words = report.words
@@ -320,6 +333,7 @@ class Reader:
             swap_free_kib=sizes.get("Free"),
             swap_total_kib=sizes.get("Total"),
             ram_pages=sizes.get("ram"),
+            turn=report.turn,
         )
 
 
@@ -334,13 +348,14 @@ def read_events(lines: Iterable[bytes], *, keep_tasks: bool = False) -> Iterator
 
 def _task(match: re.Match[str], columns: list[str] | None) -> Task | None:
     """Read a row. Without a header the count of its numbers tells the columns; a damaged row is None."""
-    words = match[2].split()
+    words = [word for word in match[2].split(" ") if word]
     numbers = next((place for place, word in enumerate(words) if not _NUMBER.fullmatch(word)), len(words))
     count = len(columns) if columns else next((known for known in (10, 8, 7, 6) if known <= numbers), 0)
     if not 6 <= count <= numbers:
         return None
     values = [int(word) for word in words[:count]]
-    name = (match[2].split(None, count)[count:] or [""])[0]
+    behind = re.match(rf"(?: *[^ ]+){{{count}}} ?(.*)", match[2])
+    name = behind[1] if behind else ""
     swap = adj = None
     if columns:
         swap = values[columns.index("swapents")] if "swapents" in columns else None
@@ -353,7 +368,7 @@ def _task(match: re.Match[str], columns: list[str] | None) -> Task | None:
 
 def _victim(pid: int, rest: str) -> Victim | None:
     """Read what follows the pid of a kill line: the name in brackets, which may hold any sign, and sizes."""
-    start = max(rest.rfind(" total-vm:"), rest.rfind(" vsz:"))
+    start = -1 if rest.endswith(")") else max(rest.rfind(" total-vm:"), rest.rfind(" vsz:"))
     head, tail = (rest, "") if start < 0 else (rest[:start], rest[start:])
     uid = _UID.search(tail)
     head = head.rstrip(" ,")
@@ -399,5 +414,18 @@ def _scope(report: _Report) -> Scope:
     return "global" if report.global_oom or report.lead == "global" else "unknown"
 
 
-def _seconds(stamp: Stamp) -> int:
-    return (stamp.hour * 60 + stamp.minute) * 60 + stamp.second
+def _apart(earlier: Line | None, line: Line, most: float) -> bool:
+    """Tell whether two lines are more than `most` seconds apart, or in the wrong order; unknown counts as no."""
+    if earlier is None:
+        return False
+    if earlier.uptime is not None and line.uptime is not None:
+        return not -1.0 <= line.uptime - earlier.uptime <= most
+    if earlier.stamp is None or line.stamp is None:
+        return False
+    first = in_year(earlier.stamp, earlier.stamp.year or 2000)
+    second = in_year(line.stamp, line.stamp.year or 2000)
+    if first is None or second is None:
+        return False
+    if line.stamp.year is None and second < first - timedelta(days=180):
+        second = in_year(line.stamp, 2001) or second  # New Year
+    return not -_DISORDER <= (second - first).total_seconds() <= most

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from hypernode.errors import InputError
 from hypernode.oom.clock import Years, iso, moment
@@ -20,6 +21,7 @@ from hypernode.oom.scan import scan
 from hypernode.places import on_node
 
 KERN_LOG = "/var/log/kern.log"
+_COMPRESSED_CHUNK = 1 << 17
 _MOST_HELD = 5_000
 """Events whose year is not known yet; more than these get the year that the log had until then."""
 
@@ -86,7 +88,7 @@ def read_log(path: Path, *, keep_tasks: bool = False, on_problem: Problem = lamb
     try:
         with _opened(path) as (file, latest):
             source = "stdin" if str(path) == "-" else str(path)
-            read = _to_the_end(file.read, lambda text: on_problem(source, text))
+            read = _to_the_end(getattr(file, "read1", file.read), lambda text: on_problem(source, text))
             yield from read_stream(read, latest=latest, source=source, keep_tasks=keep_tasks)
     except OSError as exc:
         on_problem(str(path), exc.strerror or str(exc))
@@ -104,25 +106,26 @@ def read_stream(
         keep_tasks: See `events.Reader`.
     """
     years = Years()
-    held: list[tuple[int, Event]] = []
+    held: list[Event] = []
 
     def release() -> Iterator[Event]:
         first = years.first_year(latest)
-        for turn, event in held:
-            assert event.stamp is not None  # noqa: S101  # only those with a stamp are held
-            yield replace(event, at=iso(event.stamp, first + turn))
+        for event in held:
+            yield event if event.stamp is None else replace(event, at=iso(event.stamp, first + event.turn))
         held.clear()
 
     for event in scan(read, keep_tasks=keep_tasks, on_stamp=years.see):
         event = replace(event, source=source)
         stamp: Stamp | None = event.stamp
         if stamp is not None and stamp.year is None and stamp.month is not None:
-            held.append((years.see(stamp), event))
-            if len(held) > _MOST_HELD:
-                yield from release()
+            held.append(event)
+        elif stamp is None and held:
+            held.append(event)  # it comes where its log has it
         else:
-            yield from release() if held and stamp is not None else ()
+            yield from release()
             yield replace(event, at=None if stamp is None else iso(stamp))
+        if len(held) > _MOST_HELD:
+            yield from release()
     yield from release()
 
 
@@ -153,20 +156,50 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, datetime]]:
     if str(path) == "-":
         yield sys.stdin.buffer, datetime.now()
         return
-    with path.open("rb", buffering=0) as file:
+    with path.open("rb") as file:
         latest = datetime.fromtimestamp(path.stat().st_mtime)
-        magic = file.read(6)
-        file.seek(0)
-        yield _decompressed(file, magic), latest
+        yield _decompressed(file, file.peek(6)[:6]), latest  # what is piped in cannot be wound back
+
+
+class _Gunzip:
+    """Reads a gzip file, and gives all that is there of one that is cut off: libraries throw its last part away."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        try:
+            from isal import isal_zlib as zlib  # three times as fast as the standard library's
+        except ImportError:
+            import zlib  # type: ignore[no-redef]
+        self._new: Callable[[], Any] = partial(zlib.decompressobj, 31)
+        self._file = file
+        self._member: Any = None
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; none at the end.
+
+        Raises:
+            EOFError: The file is cut off.
+        """
+        while True:
+            data = self._rest or self._file.read(_COMPRESSED_CHUNK)
+            if self._member is None:
+                data = data.lstrip(b"\0")  # padding after a member
+                if not data:
+                    return b""
+                self._member = self._new()
+            if not data:
+                raise EOFError("the end is missing")
+            found: bytes = self._member.decompress(data, size)
+            self._rest = self._member.unconsumed_tail
+            if self._member.eof:
+                self._rest, self._member = self._member.unused_data, None
+            if found:
+                return found
 
 
 def _decompressed(file: BinaryIO, magic: bytes) -> BinaryIO:
     if magic.startswith(b"\x1f\x8b"):
-        try:
-            from isal import igzip as gzip  # three times as fast as the standard library's
-        except ImportError:
-            import gzip  # type: ignore[no-redef]
-        return cast(BinaryIO, gzip.GzipFile(fileobj=file))  # type: ignore[no-untyped-call]
+        return cast(BinaryIO, _Gunzip(file))
     if magic.startswith(b"\xfd7zXZ"):
         import lzma
 
