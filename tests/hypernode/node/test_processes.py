@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -140,10 +141,14 @@ def test_what_cannot_be_read_is_none_and_the_rest_is_there(tmp_path: Path):
     assert (fifth.name, fifth.oom_score_adj) == (None, None)
 
 
-def test_files_that_are_not_ours_are_none(tmp_path: Path, as_nobody: Callable[[], AbstractContextManager[None]]):
+def test_files_that_are_not_ours_are_none(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, as_nobody: Callable[[], AbstractContextManager[None]]
+):
     make(tmp_path, 3, status=STATUS, oom_score_adj="0", smaps_rollup="Pss: 5 kB\n")
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
+    base = tmp_path_factory.getbasetemp()
+    for folder in (tmp_path, base, base.parent):  # pytest's own, which only root may enter
+        if folder != Path(tempfile.gettempdir()):
+            folder.chmod(0o755)
     (tmp_path / "3" / "smaps_rollup").chmod(0o400)
     with as_nobody():
         if os.access(tmp_path / "3" / "smaps_rollup", os.R_OK, effective_ids=True):
