@@ -211,7 +211,7 @@ def test_a_secret_that_is_read_is_never_shown(
     nodes.box.set(node, new_relic_secret=CANARY)
     command = ("settings", "get", "new_relic_secret", "-n", node, "--debug")
     results = [hnctl(*command)]
-    assert results[0] == (0, "***\n", "")
+    assert results[0][:2] == (0, "***\n")
     nodes.stand_in(node, f"echo 'The secret is {CANARY}.'")
     results.append(hnctl(*command))
     assert "(not shown, as it may hold the secret)" in results[1].err

@@ -32,7 +32,7 @@ FAULTS: dict[str, tuple[Callable[[NodesBySsh, str], None], int, str, str]] = {
         "the host key of {node}.hypernode.io has CHANGED: somebody may stand between, or the node was set up anew; "
         "nothing was sent",
         "Ask the platform for its key; only when it is the new one, forget the old one: "
-        "ssh-keygen -R {node}.hypernode.io",
+        'ssh-keygen -f "{folder}/known_hosts" -R "[127.0.0.1]:{port}"',  # as ssh itself advises
     ),
     "refused key": (
         lambda nodes, node: nodes.ssh.refuse_key(node),
@@ -93,7 +93,8 @@ def test_each_failure_of_ssh_is_told_apart_with_what_to_do(
     error = failed.json["nodes"][0]["error"]
     config = nodes.ssh.config
     assert error["message"].startswith(message.format(node=node))
-    assert error["hint"] == hint.format(node=node, config=config)
+    port = nodes.ssh.ports[node]
+    assert error["hint"] == hint.format(node=node, config=config, folder=nodes.ssh.folder, port=port)
     assert nodes.log() == []
     assert nodes.box.settings(node)["php_version"] == "8.3"
 
