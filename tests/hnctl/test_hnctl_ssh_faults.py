@@ -248,8 +248,8 @@ def test_nothing_is_left_when_reading_is_interrupted(when: str, hnctl: Hnctl, no
     with start("diff", variables={"HNCTL_TIMEOUT": "4s"}, **pipes) as process:
         assert soon(lambda: nodes.ssh.connections[node] and (when == "connect" or nodes.ssh.commands))
         process.send_signal(signal.SIGINT)
-        assert process.wait(3) == 130
-    assert soon(lambda: not nodes.left_behind(), seconds=1), "ssh lives on"
+        assert process.wait(10) == 130
+    assert soon(lambda: not nodes.left_behind(), seconds=6), "ssh lives on"
 
 
 def test_nothing_is_left_when_a_change_is_interrupted(hnctl: Hnctl, nodes: NodesBySsh, node: str):
