@@ -24,6 +24,8 @@ class TokenCheck:
     source: str | None
     """Where the token was found; None when there is none."""
     reason: str | None = None
+    hint: str | None = None
+    """What to do about a token that is missing."""
 
     @staticmethod
     def exit_of(checks: Sequence[TokenCheck]) -> Exit:
@@ -47,7 +49,7 @@ def _judge(
     try:
         source = link.find_token(node).source
     except CredentialsError as exc:
-        return TokenCheck(node, "no token", None, exc.message)
+        return TokenCheck(node, "no token", None, exc.message, exc.hint)
     if failure is not None:
         refused = isinstance(failure, CredentialsError | Forbidden)
         return TokenCheck(node, "refused" if refused else "unreachable", source, failure.message)

@@ -179,3 +179,10 @@ def test_with_tokens_in_the_environment_a_command_does_not_even_import_keyring(b
     done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("\n[]\n")
+
+
+def test_what_to_do_about_a_missing_token_is_told(hnctl: Hnctl, box: Sandbox):
+    checked = hnctl("auth", "check", "-n", "kaasshop", "-n", "theeplein")
+    assert checked.status == 4
+    for way_out in ("HYPERNODE_API_TOKENS", "token_command", "--insecure-storage"):
+        assert checked.err.count(way_out) == 1

@@ -185,8 +185,10 @@ def check(selection: Selection, **connection: Any) -> Exit:
 
     link = Connection(**connection)
     checks = check_tokens(link, selection.or_all())
-    rows = [asdict(one) for one in checks]
+    rows = [{name: value for name, value in asdict(one).items() if name != "hint"} for one in checks]
     print_rows(link, "nodes", ["node", "result", "source", "reason"], rows, {})
+    if hint := next((one.hint for one in checks if one.hint), None):  # it is much the same for all
+        print_note(f"  hint: {hint}")
     return TokenCheck.exit_of(checks)
 
 
