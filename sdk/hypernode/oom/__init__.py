@@ -1,10 +1,15 @@
 """Out of memory: what the kernel's log tells of it.
 
     kernlog    one line of a kernel log: its time and its text, whatever wrote its prefix
-    events     reports of the oom-killer out of such lines, as events
-    scan       events out of gigabytes: only what looks like a report is read line by line
     clock      years for logs that have none
+    events     what a report of the oom-killer tells
+    reports    reports out of such lines, whatever the kernel
+    scan       events out of gigabytes: only what looks like a report is read line by line
     files      kern.log, its rotated and compressed forms, several in order of time
+    services   which service held how much memory, by a report's own table
+    verdict    who was guilty of an event, and how sure that is
+    replay     a history of kills under the platform's documented trigger
+    logs       the other logs of a shop; timeline lays them beside an event
 
 Nothing here imports the API, SSH or the fleet.
 """

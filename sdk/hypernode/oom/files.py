@@ -48,7 +48,7 @@ def read_logs(
 
     Args:
         paths: Files, plain or compressed.
-        keep_tasks: See `events.Reader`.
+        keep_tasks: See `reports.Reader`.
         on_problem: Told the path and why a file cannot be read, or not to its end; the others are read.
     """
     logs = [_timed(read_log(path, keep_tasks=keep_tasks, on_problem=on_problem)) for path in paths]
@@ -71,7 +71,7 @@ def select(
         since: Unix time; an event without a time is left out when either bound is given.
         until: Unix time, the first that is too late.
         last: Only so many, the youngest.
-        keep_tasks: See `events.Reader`.
+        keep_tasks: See `reports.Reader`.
         on_problem: See `read_logs`.
     """
     found: Iterator[tuple[int, Event]] = enumerate(
@@ -103,7 +103,7 @@ def read_stream(
         read: As `scan.scan` wants it.
         latest: No line was written after this; it tells the year of a log that has none.
         source: What the events name as theirs.
-        keep_tasks: See `events.Reader`.
+        keep_tasks: See `reports.Reader`.
     """
     years = Years()
     held: list[Event] = []

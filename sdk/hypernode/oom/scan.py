@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from hypernode.oom.events import Event, Reader
+from hypernode.oom.events import Event
 from hypernode.oom.kernlog import LONGEST_LINE, Stamp, read_lines, read_stamp
+from hypernode.oom.reports import Reader
 
 _CHUNK = 1 << 20
 _QUIET = 1 << 17

@@ -13,7 +13,7 @@ from kernel_wording import records
 from log_styles import SYSLOG, Style, written
 from report_strategies import between, eras, ordinary_names, reports, styles
 
-from hypernode.oom.events import read_events
+from hypernode.oom.reports import read_events
 
 
 def _is_beginning(found: Any, whole: Any) -> bool:

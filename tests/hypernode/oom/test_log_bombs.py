@@ -12,8 +12,8 @@ from kernel_reports import ERAS, Process, Report
 from kernel_wording import kill, records
 from log_styles import BY_NAME, written
 
-from hypernode.oom.events import read_events
 from hypernode.oom.kernlog import LONGEST_LINE
+from hypernode.oom.reports import read_events
 from hypernode.oom.scan import scan
 
 _ONE = b"".join(written(records(Report(processes=(Process(7, "php-fpm"),)), ERAS[-1])))

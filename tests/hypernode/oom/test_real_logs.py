@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from hypernode.oom import scan as scanning
-from hypernode.oom.events import Event, read_events
+from hypernode.oom.events import Event
+from hypernode.oom.reports import read_events
 
 _DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "oom"
 _LOGS = sorted(_DATA.glob("*.log"))

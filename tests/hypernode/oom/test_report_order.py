@@ -13,7 +13,7 @@ from kernel_wording import chosen, kill, reaped, records
 from log_styles import BY_NAME, STYLES, UPTIME, WHEN, written
 from report_strategies import NOISE, any_names, processes, reports
 
-from hypernode.oom.events import read_events
+from hypernode.oom.reports import read_events
 
 FIREWALL = NOISE[0]
 EL6 = next(era for era in ERAS if era.vendor == "el6")

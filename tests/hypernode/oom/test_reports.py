@@ -14,7 +14,8 @@ from kernel_wording import records
 from log_styles import BY_NAME, STYLES, SYSLOG, WHEN, Said, Style, written
 from report_strategies import NAMES, NOISE, QUOTES, between, eras, noise, reports, styles
 
-from hypernode.oom.events import Event, read_events
+from hypernode.oom.events import Event
+from hypernode.oom.reports import read_events
 
 _MANY = (
     Process(1, "systemd", uid=0, anon=900, adj=-1000),

@@ -14,8 +14,9 @@ from log_styles import WHEN, written
 from report_strategies import NAMES, QUOTES, between, eras, logs, reports, styles
 
 from hypernode.oom import scan as scanning
-from hypernode.oom.events import Event, Reader, read_events
+from hypernode.oom.events import Event
 from hypernode.oom.kernlog import Line
+from hypernode.oom.reports import Reader, read_events
 from hypernode.oom.scan import scan
 
 _FROM_THE_TABLE = ("uid", "oom_score_adj")
