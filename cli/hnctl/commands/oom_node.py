@@ -16,8 +16,9 @@ from hnctl.value_types import SECONDS
 from hypernode.errors import InputError
 
 if TYPE_CHECKING:
+    from hypernode.node.budget import MaxTotal
     from hypernode.node.processes import Candidate, Limit, Process
-    from hypernode.node.protect import Ended, MaxTotal
+    from hypernode.node.protect import Ended
 
 _COLUMNS = ("next", "pid", "name", "score", "adj", "rss", "cgroup", "command")
 _LEAST_CGROUP = 12
@@ -30,7 +31,7 @@ class _MaxTotal(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 
     name = "share"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> MaxTotal:
-        from hypernode.node.protect import parse_max_total
+        from hypernode.node.budget import parse_max_total
 
         try:
             return parse_max_total(str(value))
@@ -263,8 +264,8 @@ def protect(max_total: MaxTotal, timeout: float | None, command: tuple[str, ...]
 
 
 def _check_budget(proc: Path, max_total: MaxTotal) -> None:
+    from hypernode.node.budget import make_budget
     from hypernode.node.processes import read_memory, read_processes, with_pss
-    from hypernode.node.protect import make_budget
 
     total_kib = read_memory(proc).total_kib
     processes = read_processes(proc)

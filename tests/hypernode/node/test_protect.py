@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from hypernode.errors import InputError, SafetyError, ToolMissing
+from hypernode.node.budget import MaxTotal, make_budget, parse_max_total
 from hypernode.node.processes import Process
-from hypernode.node.protect import MaxTotal, find_tool, make_budget, parse_max_total
+from hypernode.node.protect import find_tool
 
 TOTAL_KIB = 8 << 20
 
