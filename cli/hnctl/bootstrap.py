@@ -22,12 +22,11 @@ from hypernode.credentials import TOKEN_FILE, explicit
 from hypernode.errors import CredentialsError, HypernodeError, ToolError
 from hypernode.names import parent_of
 from hypernode.node.shell import Shell
+from hypernode.places import cat_on_node
 from hypernode.private_files import replace_file
 from hypernode.secrets import Secret
 
 Form = Literal["github", "gitlab", "env"]
-# On a node the root is empty; a stand-in for one moves it (`hnctl sandbox node-tools`).
-_READ_TOKEN = ["sh", "-c", f'cat "${{HNCTL_NODE_ROOT:-}}{TOKEN_FILE}"']
 _LONGEST_GITHUB_SECRET = 48 * 1024
 
 
@@ -74,7 +73,7 @@ def fetch_tokens(
 
 
 def _read(shell: Shell, timeout: float, node: str) -> Secret:
-    answer = shell.run(_READ_TOKEN, timeout=timeout)
+    answer = shell.run(cat_on_node(TOKEN_FILE), timeout=timeout)
     if answer.status != 0:
         words = answer.err.strip().rpartition(": ")[2][:200] or f"cat ended with {answer.status}"
         raise ToolError(f"{TOKEN_FILE} cannot be read: {words}", hint="Is this a Hypernode, and the user app?")

@@ -15,7 +15,7 @@ from hnctl.render.progress import progress
 from hnctl.selection import Selection, choose, load_fleet, naming_fleet
 from hnctl.ways import find_ways
 from hypernode.catalogue import UNREADABLE, Catalogue, Setting, SettingValue
-from hypernode.errors import HypernodeError, ToolError
+from hypernode.errors import HypernodeError
 
 if TYPE_CHECKING:
     from hypernode.fleet.ways import Way
@@ -28,6 +28,8 @@ def read_one(
     if node in ways:
         value = setting.typed(link.reader(catalogue, ways).read(node, [setting.name]).get(setting.name))
         if value == UNREADABLE:
+            from hypernode.node.systemctl import not_told
+
             raise not_told(setting.name, node)
         return value
     from hypernode.api.client import Client
@@ -35,11 +37,6 @@ def read_one(
     link.address([node])
     with Client(node, token=link.token(node), transport=link.transport, catalogue=catalogue) as client:
         return client.settings.get(setting.name)
-
-
-def not_told(name: str, node: str) -> ToolError:
-    """Return the error for a value that the node's tool does not tell: it must not be printed as one."""
-    return ToolError(f"hypernode-systemctl does not tell the value of {name}", node=node)
 
 
 def read_chosen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 APP_FILE = "/etc/hypernode/app.json"
@@ -41,3 +42,8 @@ def state_folder() -> Path:
 def on_node(path: str) -> Path:
     """Return where a node's own file such as ``/etc/hypernode/app.json`` is; ``HNCTL_NODE_ROOT`` moves the root."""
     return Path(os.environ.get("HNCTL_NODE_ROOT") or "/") / path.lstrip("/")
+
+
+def cat_on_node(path: str) -> list[str]:
+    """Return the command that prints a node's own file there; the node's own ``HNCTL_NODE_ROOT`` moves its root."""
+    return ["sh", "-c", f'cat "${{HNCTL_NODE_ROOT:-}}"{shlex.quote(path)}']

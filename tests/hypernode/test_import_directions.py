@@ -50,6 +50,7 @@ PURE = [
     "refusals.py",
     "api/answers.py",
     "api/models.py",
+    "node/command_lines.py",
     "node/meminfo.py",
     "node/target.py",
     "oom/kernlog.py",

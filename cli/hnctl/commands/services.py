@@ -15,7 +15,7 @@ from hnctl.options import file_option, node_option, option, output_option, timeo
 from hnctl.printing import print_note
 from hnctl.selection import Selection, choose
 from hnctl.value_types import SECONDS
-from hypernode.errors import HypernodeError, NotAgreed, ToolError
+from hypernode.errors import HypernodeError, NotAgreed
 from hypernode.node.servicectl import is_mysql
 
 if TYPE_CHECKING:
@@ -116,9 +116,10 @@ def _act(
     for node, tool in chosen.items():
         result = f"{action}ed"
         try:
-            tool.do(action, services)
-            if action == "restart" and any(map(is_mysql, services)):
-                result += _wait_for_mysql(tool, wait)
+            if action == "reload":
+                tool.do(action, services)
+            elif not tool.restart(services, wait=wait):
+                result += ", not verified: there is no mysqladmin to ask it with"
         except KeyboardInterrupt:
             print_note(f"{node}: interrupted; whether the {action} was done is not known.")
             return Exit.INTERRUPTED
@@ -129,13 +130,3 @@ def _act(
     if failures and (left := list(chosen)[len(rows) + 1 :]):
         print_note(f"Not attempted: {', '.join(left)}.")
     return print_rows(link, "nodes", ["node", "services", "result"], rows, failures)
-
-
-def _wait_for_mysql(tool: Servicectl, wait: float) -> str:
-    """Wait for MySQL after its restart, and return what is to be said of it besides."""
-    answers = tool.wait_for_mysql(wait)
-    if answers is False:
-        raise ToolError(
-            f"mysql was restarted and does not answer within {wait:g} s", hint="Look at its log on the node"
-        )
-    return "" if answers else ", not verified: there is no mysqladmin to ask it with"

@@ -88,7 +88,8 @@ def get(name: str, selection: Selection, refresh: bool, **connection: Any) -> Ex
         ways = find_ways(link, selection, chosen, fleet)
         print_data(printable(as_shown(read_one(link, chosen[0], setting, ways, catalogue))))
         return Exit.OK
-    from hnctl.reading import not_told, print_rows, read_chosen
+    from hnctl.reading import print_rows, read_chosen
+    from hypernode.node.systemctl import not_told
 
     live, failures = read_chosen(link, selection, catalogue, names=[name])
     for node in [node for node, detail in live.items() if detail.get(name) == UNREADABLE]:

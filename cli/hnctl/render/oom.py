@@ -243,10 +243,6 @@ def _largest(event: Event) -> list[Task]:
     return sorted(event.tasks, key=lambda task: (-task.rss_pages, task.pid))[:_MOST_PROCESSES]
 
 
-def _rss(task: Task) -> str:
-    return size(task.rss_pages * PAGE_KIB)
-
-
 def _adj(adj: int | None) -> str:
     return "not told" if adj is None else "protected (-1000)" if adj == PROTECTED else str(adj)
 

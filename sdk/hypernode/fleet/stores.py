@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from hypernode.api.apps import get_detail
 from hypernode.api.flows import FIRST_INTERVAL, Flows
@@ -103,14 +103,17 @@ class ApiStore(ApiReader):
         return Settings(self._transport, node, token, self._catalogue, interval=self._interval).set(wished)
 
 
-class EachReader:
+R = TypeVar("R", bound=Reader)
+
+
+class EachReader(Generic[R]):
     """Reads each node by its own way.
 
     Args:
         way_of: Returns the reader of a node, or raises why it cannot be reached.
     """
 
-    def __init__(self, way_of: Callable[[str], Reader]) -> None:
+    def __init__(self, way_of: Callable[[str], R]) -> None:
         self._way_of = way_of
 
     def read(self, node: str, names: Collection[str] | None = None) -> Mapping[str, Any]:
@@ -118,20 +121,16 @@ class EachReader:
         return self._way_of(node).read(node, names)
 
 
-class EachStore(EachReader):
+class EachStore(EachReader[Store]):
     """Reads and writes each node by its own way; `way_of` as for `EachReader`."""
-
-    def __init__(self, way_of: Callable[[str], Store]) -> None:
-        super().__init__(way_of)
-        self._store_of = way_of
 
     def blocking(self, node: str) -> str | None:
         """Ask by the node's way."""
-        return self._store_of(node).blocking(node)
+        return self._way_of(node).blocking(node)
 
     def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
         """Write by the node's way."""
-        return self._store_of(node).write(node, wished)
+        return self._way_of(node).write(node, wished)
 
 
 def read_nodes(

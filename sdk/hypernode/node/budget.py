@@ -62,7 +62,7 @@ class Budget:
         """
         if self.held_kib * 1024 <= self.limit_bytes:
             return
-        largest = ", ".join(f"{each.name} ({each.pid}) {_mib(_held(each) * 1024)}" for each in self.largest)
+        largest = ", ".join(f"{each.name} ({each.pid}) {_mib(each.held_kib * 1024)}" for each in self.largest)
         raise SafetyError(
             f"{self.count} protected process{'es hold' if self.count != 1 else ' holds'}"
             f"{'' if self.exact else ' at most'} {_mib(self.held_kib * 1024)}, {self.held_kib / self.total_kib:.1%} of "
@@ -84,12 +84,8 @@ def make_budget(processes: Iterable[Process], total_kib: int, limit_bytes: int) 
     """
     protected = [process for process in processes if process.protected]
     held, exact = held_kib(protected)
-    largest = sorted(protected, key=lambda each: (-_held(each), each.pid))[:_MOST_NAMED]
+    largest = sorted(protected, key=lambda each: (-each.held_kib, each.pid))[:_MOST_NAMED]
     return Budget(held, exact, limit_bytes, total_kib, tuple(largest), len(protected))
-
-
-def _held(process: Process) -> int:
-    return (process.rss_kib or 0) if process.pss_kib is None else process.pss_kib
 
 
 def _mib(size_bytes: int) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from hypernode.errors import ToolMissing, ToolTimedOut
+from hypernode.node.processes import list_pids, read_process
 from hypernode.node.shell import Shell
 
 _ASK_TIMEOUT = 10.0
@@ -48,7 +49,7 @@ def look_at_processes(proc: Path) -> Processes:
     """Look for what a restart of MySQL would break, and for MySQL, in a folder such as /proc."""
     busy: list[str] = []
     mysql_kib: int | None = None
-    for pid in sorted(_pids(proc)):
+    for pid in _pids(proc):
         try:
             words = [word.decode(errors="replace") for word in (proc / str(pid) / "cmdline").read_bytes().split(b"\0")]
             comm = (proc / str(pid) / "comm").read_text("utf-8", "replace").rstrip("\n")
@@ -58,19 +59,18 @@ def look_at_processes(proc: Path) -> Processes:
             continue
         names = {os.path.basename(words[0]), comm}  # a script's own name is in comm alone
         if names & _SERVERS:
-            if (resident_kib := _resident_kib(proc / str(pid))) is not None:
-                mysql_kib = (mysql_kib or 0) + resident_kib
+            if (server := read_process(proc, pid)) is not None and server.rss_kib is not None:
+                mysql_kib = (mysql_kib or 0) + server.rss_kib
         elif name := _breakable(names, words, proc / str(pid)):
             busy.append(f"{name} (pid {pid})")
     return Processes(tuple(busy), mysql_kib, _hidden(proc))
 
 
-def _pids(proc: Path) -> Iterator[int]:
+def _pids(proc: Path) -> list[int]:
     try:
-        names = os.listdir(proc)
+        return list_pids(proc)
     except OSError:
-        return
-    yield from (int(name) for name in names if name.isascii() and name.isdigit())
+        return []
 
 
 def _breakable(names: set[str], words: list[str], process: Path) -> str | None:
@@ -98,20 +98,12 @@ def _reads_a_file(words: list[str], process: Path) -> bool:
     return source.startswith(("pipe:", "socket:", "/")) and not source.startswith("/dev/")  # a socket: over SSH
 
 
-def _resident_kib(process: Path) -> int | None:
-    try:
-        status = (process / "status").read_text("utf-8", "replace")
-        return next(int(line.split()[1]) for line in status.split("\n") if line.startswith("VmRSS:"))
-    except (OSError, ValueError, IndexError, StopIteration):
-        return None
-
-
 def _hidden(proc: Path) -> tuple[str, ...]:
     """Tell what is not in `proc`: the first process is root's and always there, unless hidepid= hides it."""
     try:
         (proc / "1" / "cmdline").read_bytes()
     except OSError:
-        return ("processes of other users",) if next(_pids(proc), None) is not None else ("processes",)
+        return ("processes of other users",) if _pids(proc) else ("processes",)
     return ()
 
 

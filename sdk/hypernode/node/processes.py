@@ -20,13 +20,13 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hypernode.errors import InputError
+from hypernode.node.command_lines import parse_command
 from hypernode.places import on_node
-from hypernode.secrets import MASK
 
 PROTECTED = -1000
 _LONGEST_COMMAND = 4096
@@ -56,6 +56,11 @@ class Process:
     """The one that its memory is counted in."""
     command: str | None
     """At most 4096 bytes of its command line, secrets masked; None too for a thread of the kernel."""
+
+    @property
+    def held_kib(self) -> int:
+        """What it holds: its pss where that was read, else its resident memory."""
+        return (self.rss_kib or 0) if self.pss_kib is None else self.pss_kib
 
     @property
     def killable(self) -> bool:
@@ -108,10 +113,19 @@ def read_processes(proc: Path) -> list[Process]:
         InputError: `proc` is no such folder.
     """
     try:
-        pids = sorted(int(name) for name in os.listdir(proc) if name.isascii() and name.isdecimal())
+        pids = list_pids(proc)
     except OSError as exc:
         raise _no_proc(proc, exc.strerror) from None
     return [process for pid in pids if (process := read_process(proc, pid)) is not None]
+
+
+def list_pids(proc: Path) -> list[int]:
+    """Return the pids of all processes that can be seen, sorted.
+
+    Raises:
+        OSError: `proc` cannot be listed.
+    """
+    return sorted(int(name) for name in os.listdir(proc) if name.isascii() and name.isdecimal())
 
 
 def read_process(proc: Path, pid: int) -> Process | None:
@@ -241,8 +255,7 @@ def scale(points: int, at_stake_kib: int) -> int:
 def held_kib(processes: Iterable[Process]) -> tuple[int, bool]:
     """Return what the processes hold together, and whether that is exact: without pss it is at most that."""
     processes = list(processes)
-    held = sum((each.rss_kib or 0) if each.pss_kib is None else each.pss_kib for each in processes)
-    return held, all(each.pss_kib is not None for each in processes)
+    return sum(each.held_kib for each in processes), all(each.pss_kib is not None for each in processes)
 
 
 def parse_fields(text: str) -> dict[str, str]:
@@ -266,88 +279,6 @@ def parse_cgroup(text: str) -> str | None:
             if parts[:2] == ["0", ""]:
                 found = parts[2]
     return found
-
-
-def parse_command(raw: bytes) -> str | None:
-    """Return a command line out of /proc/PID/cmdline with its secrets masked; None when it is empty."""
-    words = raw.decode("utf-8", "backslashreplace").rstrip("\0 ").split("\0")
-    return " ".join(mask_words(words)).strip() or None
-
-
-# What follows prefers to mask too much: a command line is there to tell one process from another.
-_KEY = (
-    r"(?:password|passwd|passphrase|pass(?![a-z])|pwd(?![a-z])|secret|token|(?:api|access|private|crypt|encryption)[_-]?key"
-    r"|authorization|auth(?![a-z])|credential)"
-)
-_NAME = re.compile(_KEY + r"[\w-]{0,40}$", re.IGNORECASE)
-_NAME_AND_VALUE = re.compile(_KEY + r"[\w.\]\"'-]{0,40}[=:(]", re.IGNORECASE)
-_OPTION_AND_VALUE = re.compile(r"-{0,2}[\w.\[\]-]{1,80}[=:]")
-_WORD = re.compile(r"""(?:"[^"]*(?:"|$)|'[^']*(?:'|$)|[^\s"'])+""")
-_IN_ADDRESS = re.compile(r"(://)(?:[^/\s:@]{0,200}:[^/\s]+|[\w.-]{20,200})@")
-_SCHEMES = ("bearer", "basic", "token", "digest")
-_NO_PASSWORDS = ("-path", "-perm", "-pid", "-port", "-print", "-print0", "-printf", "-prune")
-
-
-def mask_words(words: Sequence[str]) -> list[str]:
-    """Return the words of a command line with what looks like a secret masked, in texts for a shell too."""
-    tools = {posixpath.basename(word) for word in words}
-    masked: list[str] = []
-    hide = identified = False
-    for place, word in enumerate(words):
-        low = word.lower()
-        before = words[place - 1] if place else ""
-        if hide and low not in ("=", ":=", *_SCHEMES):
-            masked.append(MASK)
-            hide = False
-            continue
-        identified = identified or low == "identified"
-        hide = (
-            hide
-            or ((word.startswith("-") or "/" in word) and _NAME.search(word) is not None)
-            or word == "-p"
-            or (word in ("=", ":=", ":") and _NAME.search(before) is not None)
-            or (identified and low == "by")
-            or (word == "-a" and "redis-cli" in tools)
-            or (word in ("-u", "--user", "-U", "--proxy-user") and "curl" in tools)
-        )  # fmt: skip
-        shown, open_ = _mask_word(word)
-        if word.startswith("-u") and "curl" in tools and not hide:
-            shown = f"-u{MASK}"
-        hide = hide or open_
-        masked.append(shown)
-    return masked
-
-
-def _mask_word(word: str) -> tuple[str, bool]:
-    """Return a word masked, and whether the secret that it names comes with the next."""
-    if word.startswith("-p") and len(word) > 2 and word not in _NO_PASSWORDS:
-        return f"-p{MASK}", False
-    named = _NAME_AND_VALUE.search(word)
-    blanks = re.search(r"\s", word) is not None
-    option = _OPTION_AND_VALUE.match(word)
-    if named and (not blanks or (option and option.end() == named.end())):
-        if named.end() == len(word):
-            return word, True
-        parts = word.split("&") if "?" in word[: named.start()] else [word]  # a query has more of them
-        return _IN_ADDRESS.sub(rf"\1{MASK}@", "&".join(map(_mask_value, parts))), False
-    if blanks:
-        found = list(_WORD.finditer(word))
-        if len(found) == 1 and found[0][0] == word:  # all of it is one quotation, or has one inside
-            inner = word.strip("\"'")
-            if inner != word:
-                return _mask_word(inner)[0], False
-            found = list(re.finditer(r"\S+", word))
-        parts, end = [], 0
-        for match, shown in zip(found, mask_words([match[0] for match in found]), strict=True):
-            parts += [word[end : match.start()], shown]
-            end = match.end()
-        return "".join([*parts, word[end:]]), False
-    return _IN_ADDRESS.sub(rf"\1{MASK}@", word), False
-
-
-def _mask_value(text: str) -> str:
-    named = _NAME_AND_VALUE.search(text)
-    return text[: named.end()] + MASK if named else text
 
 
 def _read(path: Path, most: int = _LONGEST_FILE) -> bytes | None:

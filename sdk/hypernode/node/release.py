@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from hypernode.errors import HypernodeError, InputError, ToolError
+from hypernode.errors import HypernodeError, InputError
 from hypernode.node.meminfo import PATH, Memory, parse_meminfo
 from hypernode.node.mysql_work import ages_of, look_at_processes, open_transactions
 from hypernode.node.release_state import State, check_folder, locked, read_state, write_state
@@ -241,20 +241,14 @@ class _Run:
                     hint="Without it MySQL would be restarted each minute",
                 ) from None
             try:
-                self.servicectl.do("restart", ["mysql"], timeout=self.limits.wait)
-                answers = self.servicectl.wait_for_mysql(self.limits.wait)
-                if answers is False:
-                    raise ToolError(
-                        f"mysql was restarted and does not answer within {self.limits.wait:g} s",
-                        hint="Look at its log on the node",
-                    )
+                seen = self.servicectl.restart(["mysql"], timeout=self.limits.wait, wait=self.limits.wait)
             except HypernodeError as exc:
                 if self._record(State(self.state.restarted_at)):
                     self.note("it does not count, so the next run tries again")
                 return self.fail(exc)
             self._record(State(restarted_at=self.now()))
         self._look_afterwards()
-        self.found = replace(self.found, mysql_answers=answers, restarted_at=self.state.restarted_at)
+        self.found = replace(self.found, mysql_answers=seen or None, restarted_at=self.state.restarted_at)
         return self.end(What.RESTARTED)
 
     def _record(self, state: State) -> bool:

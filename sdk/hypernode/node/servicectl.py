@@ -89,6 +89,31 @@ class Servicectl:
         if answer.status != 0:
             raise ToolError(f"{TOOL} ended with {answer.status}: {shown(answer.text)}", node=self._node)
 
+    def restart(self, services: Sequence[str], *, timeout: float = 120.0, wait: float) -> bool:
+        """Restart services, and wait until MySQL answers again if it is one of them.
+
+        Args:
+            services: Their names.
+            timeout: Seconds for the restart.
+            wait: Seconds for MySQL to answer after it.
+
+        Returns:
+            False when MySQL is one of them and there is no ``mysqladmin`` to ask it with.
+
+        Raises:
+            ToolError: As `do`; or MySQL does not answer.
+            HypernodeError: As `do`.
+        """
+        self.do("restart", services, timeout=timeout)
+        if not any(map(is_mysql, services)):
+            return True
+        answers = self.wait_for_mysql(wait)
+        if answers is False:
+            raise ToolError(
+                f"mysql was restarted and does not answer within {wait:g} s", hint="Look at its log on the node"
+            )
+        return answers is not None
+
     def running_queries(self) -> list[str] | None:
         """Return MySQL's queries, the longest first, each as ``SECONDS s: TEXT``; None when they cannot be seen."""
         try:

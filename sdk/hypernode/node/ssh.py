@@ -35,7 +35,7 @@ from hypernode.errors import (
 from hypernode.names import parent_of
 from hypernode.node.shell import Output, kill, missing, run_process
 from hypernode.node.target import Target, check_host, check_user
-from hypernode.places import APP_FILE
+from hypernode.places import APP_FILE, cat_on_node
 from hypernode.refusals import tidy
 
 logger = logging.getLogger(__name__)
@@ -44,8 +44,6 @@ CONNECT_TIMEOUT = 10.0
 _PERSIST = 60
 """Seconds that an unused connection outlives its last command, for the case that nobody is left to close it."""
 _COMMAND_NOT_THERE = 127
-# On a node the root is empty; a stand-in for one moves it (`hnctl sandbox node-tools`).
-_WHO = ["sh", "-c", f'cat "${{HNCTL_NODE_ROOT:-}}{APP_FILE}"']
 _OPTIONS = (
     "BatchMode=yes",
     "StrictHostKeyChecking=yes",
@@ -115,7 +113,7 @@ class Ssh:
         with self._lock:
             if target in self._names:
                 return self._names[target]
-        answer = self.run(target, quote(_WHO), what=what, timeout=timeout)
+        answer = self.run(target, quote(cat_on_node(APP_FILE)), what=what, timeout=timeout)
         try:
             tag = json.loads(answer.out).get("tag")
         except (ValueError, RecursionError, AttributeError):

@@ -18,6 +18,7 @@ from hypernode.secrets import Secret
 
 TOOL = "hypernode-systemctl"
 READ_TIMEOUT = 60.0
+_NOT_KNOWN = f"{TOOL} answered in words that are not known: "
 _NO_VALUES = ("", "None", "list", UNREADABLE)
 """Texts that the tool, or who reads its answers, takes for something else."""
 _YES = "y\n"  # what public deploy code answers (CONTRACT.md 3)
@@ -70,7 +71,7 @@ class Systemctl:
         setting = self._catalogue.find(name)
         text = self._read(setting)
         if text == UNREADABLE:
-            raise ToolError(f"{TOOL} does not tell the value of {name}", node=self._node)
+            raise not_told(name, self._node)
         return setting.typed(text)
 
     def read(self, names: Sequence[str] | None = None) -> dict[str, SettingValue]:
@@ -148,7 +149,7 @@ class Systemctl:
                 node=self._node,
             )
         raise OutcomeUnknown(
-            f"{TOOL} answered in words that are not known: {shown(said)}",
+            _NOT_KNOWN + shown(said),
             hint="Look at the node with `hnctl settings get`, and at its livelog",
             node=self._node,
         )
@@ -179,13 +180,18 @@ class Systemctl:
 
     def _not_known(self, said: str) -> ToolError:
         return ToolError(
-            f"{TOOL} answered in words that are not known: {shown(said)}",
+            _NOT_KNOWN + shown(said),
             hint="Try it by hand on the node, or use via: api",
             node=self._node,
         )
 
     def _run(self, words: Sequence[str], *, timeout: float | None = None, stdin: str = "") -> Output:
         return self._shell.run([TOOL, *words], timeout=timeout or self._read_timeout, stdin=stdin)
+
+
+def not_told(name: str, node: str | None) -> ToolError:
+    """Return the error for a value that the tool does not tell: `UNREADABLE` must not be printed as one."""
+    return ToolError(f"{TOOL} does not tell the value of {name}", node=node)
 
 
 def _listed(line: str) -> tuple[str, tuple[str, ...]]:

@@ -99,7 +99,7 @@ def _split(text: str) -> Line | None:
             when = Stamp(int(match[5]), month, day, int(match[2]), int(match[3]), int(match[4])) if day else None
             return _tail(text[match.end() :], when)
         if match := _SHORT.match(text):
-            month = _month(match[1])
+            month = month_number(match[1])
             when = Stamp(None, month, int(match[2]), int(match[3]), int(match[4]), 0) if month else None
             return _tail(text[match.end() :], when)
         if match := _DELTA.match(text):
@@ -129,7 +129,7 @@ def _tail(text: str, stamp: Stamp | None) -> Line:
 
 
 def _syslog_stamp(match: re.Match[str]) -> Stamp | None:
-    month = _month(match[1])
+    month = month_number(match[1])
     if month is None:
         return None
     return Stamp(None, month, int(match[2]), int(match[3]), int(match[4]), int(match[5]), match[6] or "")
@@ -143,7 +143,8 @@ def _iso_stamp(match: re.Match[str]) -> Stamp:
     return Stamp(year, month, day, hour, minute, second, match[8] or "", zone)
 
 
-def _month(word: str) -> int | None:
+def month_number(word: str) -> int | None:
+    """Return the number of a month by its three English letters; None when it is none."""
     word = word.lower()
     return _MONTHS.index(word) + 1 if word in _MONTHS else None
 
@@ -158,5 +159,5 @@ def _day_and_month(words: str) -> tuple[int, int | None]:
         if word.isdecimal() and word.isascii() and len(word) <= 2:
             day = int(word)
         else:
-            month = _month(word[:3]) or _OTHER_MONTHS.get(word) or _OTHER_MONTHS.get(word[:3]) or month
+            month = month_number(word[:3]) or _OTHER_MONTHS.get(word) or _OTHER_MONTHS.get(word[:3]) or month
     return day, month

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import NamedTuple
 
+from hypernode.oom.kernlog import month_number
+
 _LONGEST = 200
 _LONGEST_STATEMENT = 4_000
 _MOST_LINES = 500
 """Lines of one query or trace that are looked at."""
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 _SLOW_TIME = re.compile(
     r"# Time: ([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9:]{8})(?:\.[0-9]{1,9})?(Z|[+-][0-9]{2}:?[0-9]{2})?"
@@ -150,8 +151,8 @@ def magento(lines: Iterable[str]) -> Iterator[Entry]:
 def cron(lines: Iterable[str], year_of: Callable[[int, int], int]) -> Iterator[Entry]:
     """Yield the starts of cron jobs out of syslog, which has no year: `year_of` tells it for a month and a day."""
     for line in lines:
-        if "CRON[" in line and (match := _CRON.match(line)) and match[1].lower() in _MONTHS:
-            month, day = _MONTHS.index(match[1].lower()) + 1, int(match[2])
+        if "CRON[" in line and (match := _CRON.match(line)) and (month := month_number(match[1])) is not None:
+            day = int(match[2])
             try:
                 when = datetime(year_of(month, day), month, day, int(match[3]), int(match[4]), int(match[5]))
             except ValueError:
@@ -187,9 +188,9 @@ def _slow_time(line: str) -> datetime | None:
 
 
 def _fpm_time(match: re.Match[str]) -> datetime | None:
-    if match[2].lower() not in _MONTHS:
+    month = month_number(match[2])
+    if month is None:
         return None
-    month = _MONTHS.index(match[2].lower()) + 1
     try:
         when = datetime(int(match[3]), month, int(match[1]), int(match[4]), int(match[5]), int(match[6]))
     except ValueError:

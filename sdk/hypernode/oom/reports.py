@@ -70,7 +70,6 @@ class _Report:
     memcg: str | None = None
     victims: list[Victim] = field(default_factory=list)
     summary: tuple[str, int, int] | None = None
-    columns: list[str] | None = None
     count: int = 0
     top: Task | None = None
     by_pid: dict[int, Task] = field(default_factory=dict)
@@ -158,13 +157,13 @@ class Reader:
         if match := _HEADER.fullmatch(line.text):
             columns = match[1].split()
             if columns[-1:] == ["name"] and "rss" in columns:
-                self._columns = self._report(line).columns = columns[:-1]
+                self._report(line)
                 self._columns = columns[:-1]
             return
         report = self._open
         if report is None or report.victims or report.ended:
             return
-        if (match := _ROW.fullmatch(line.text)) and (task := _task(match, report.columns or self._columns)):
+        if (match := _ROW.fullmatch(line.text)) and (task := _task(match, self._columns)):
             report.count += 1
             if report.top is None or task.rss_pages > report.top.rss_pages:
                 report.top = task
