@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import resource
 import sys
 from contextlib import redirect_stdout, suppress
-from pathlib import Path
+
+from benchmarks.peak import peak_mib
 
 from hnctl.main import run
 
@@ -18,17 +18,7 @@ def main() -> None:
     with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")) as out, suppress(SystemExit):
         run()
     out.seek(0)
-    print(json.dumps({"mib": _peak_mib(), "events": len(json.load(out)["events"])}))
-
-
-def _peak_mib() -> float:
-    """Return the most memory that this process has held; `ru_maxrss` alone starts with the parent's on Linux."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    except OSError:
-        unit = 1024**2 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    print(json.dumps({"mib": peak_mib(), "events": len(json.load(out)["events"])}))
 
 
 main()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -76,3 +80,31 @@ def memory() -> Memory:
     backend = Memory()
     keyring.set_keyring(backend)
     return backend
+
+
+@pytest.fixture
+def secret_service(
+    clean_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], subprocess.CompletedProcess[str]]]:
+    """Run lines of sh, in which hnctl is a command, in a D-Bus session of their own with an unlocked Secret Service."""
+    missing = [name for name in ("dbus-run-session", "gnome-keyring-daemon") if shutil.which(name) is None]
+    if missing and not os.environ.get("CI"):
+        pytest.skip(f"{' and '.join(missing)} not installed (apt-get install dbus gnome-keyring)")
+    assert not missing, "CI installs dbus and gnome-keyring"
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.SecretService.Keyring")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    before = f"""
+        printf 'password\\n' | gnome-keyring-daemon --unlock --components=secrets >&2 || exit 99
+        python() {{ {sys.executable} "$@"; }}
+        hnctl() {{ python -m hnctl "$@"; }}
+    """
+
+    def run(lines: str) -> subprocess.CompletedProcess[str]:
+        argv = ["dbus-run-session", "--", "/bin/sh", "-c", before + lines]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        assert "Traceback" not in done.stderr
+        return done
+
+    with tempfile.TemporaryDirectory(prefix="hn") as sockets:  # pytest's own folders are too deep for a socket
+        monkeypatch.setenv("XDG_RUNTIME_DIR", sockets)
+        yield run

@@ -73,6 +73,13 @@ FAULTS: dict[str, tuple[Callable[[NodesBySsh, str], None], int, str, str]] = {
 }
 
 
+def wish_php_8_4(nodes: NodesBySsh) -> None:
+    """Give every node PHP 8.3 and a fleet file that wants 8.4 over SSH."""
+    write_fleet(dict.fromkeys(nodes.box.names, "via: ssh"), {"php_version": "8.4"})
+    for name in nodes.box.names:
+        nodes.box.set(name, php_version="8.3")
+
+
 @pytest.fixture
 def node(hnctl: Hnctl, nodes: NodesBySsh, monkeypatch: pytest.MonkeyPatch) -> str:
     """A node that is reached over SSH, with PHP 8.3."""
@@ -129,9 +136,7 @@ def test_one_node_that_hangs_stands_in_nobody_elses_way(
     hnctl: Hnctl, nodes: NodesBySsh, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HNCTL_TIMEOUT", "2s")
-    write_fleet(dict.fromkeys(nodes.box.names, "via: ssh"), {"php_version": "8.4"})
-    for name in nodes.box.names:
-        nodes.box.set(name, php_version="8.3")
+    wish_php_8_4(nodes)
     hanging = nodes.box.names[2]
     nodes.ssh.hang(hanging, "connect")
     why = f"{hanging}.hypernode.io did not answer over SSH in time; nothing was sent"
@@ -165,9 +170,7 @@ def test_a_tool_that_waits_for_ever_is_left_after_the_wait_and_its_node_named(
     hnctl: Hnctl, nodes: NodesBySsh, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HNCTL_TIMEOUT", "2s")
-    write_fleet(dict.fromkeys(nodes.box.names, "via: ssh"), {"php_version": "8.4"})
-    for name in nodes.box.names:
-        nodes.box.set(name, php_version="8.3")
+    wish_php_8_4(nodes)
     waiting = nodes.box.names[1]
     nodes.stand_in(waiting, f"{WHEN_CHANGED}\nexec sleep 60")
     unknown = hnctl("apply", "--yes", "--wait", "2s")

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,32 +14,15 @@ from hypernode.sandbox.server import Sandbox
 
 
 @pytest.fixture
-def session(clean_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
-    """Run lines of sh, in which hnctl is a command, in a D-Bus session of their own with an unlocked Secret Service."""
-    missing = [name for name in ("dbus-run-session", "gnome-keyring-daemon") if shutil.which(name) is None]
-    if missing and not os.environ.get("CI"):
-        pytest.skip(f"{' and '.join(missing)} not installed (apt-get install dbus gnome-keyring)")
-    assert not missing, "CI installs dbus and gnome-keyring"
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.SecretService.Keyring")
-    monkeypatch.delenv("DISPLAY", raising=False)
-    unlock = f"""
-        set -eu
-        printf 'password\\n' | gnome-keyring-daemon --unlock --components=secrets >&2
-        python() {{ {sys.executable} "$@"; }}
-        hnctl() {{ python -m hnctl "$@"; }}
-    """
+def session(secret_service: Callable[[str], subprocess.CompletedProcess[str]]) -> Callable[[str], str]:
+    """Run lines of sh to their end, each of which has to work, and return what they said."""
 
     def run(lines: str) -> str:
-        done = subprocess.run(
-            ["dbus-run-session", "--", "/bin/sh", "-c", unlock + lines], capture_output=True, text=True, timeout=60
-        )
+        done = secret_service(f"set -eu\n{lines}")
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
         return done.stdout
 
-    with tempfile.TemporaryDirectory(prefix="hnctl") as sockets:  # pytest's own folders are too deep for a socket
-        monkeypatch.setenv("XDG_RUNTIME_DIR", sockets)
-        yield run
+    return run
 
 
 @pytest.fixture
