@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import run
 from runs import Hnctl
 
 NOISE = "Mar  5 10:15:{second:02d} shop kernel: [{second}.5] [UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.7 LEN=40\n"
@@ -276,6 +277,16 @@ def test_a_timeline_can_be_wider_and_show_sql_as_it_is(hnctl: Hnctl, shop: Path)
     query = next(entry for entry in shown["entries"] if entry["what"] == "mysql query")
     assert query["when"] == "2024-03-05 10:14:30+00:00"
     assert query["doubt"] == "logged at its end"
+
+
+@pytest.mark.parametrize(("month", "offset"), [("01", "+01:00"), ("07", "+02:00")])
+def test_a_timeline_shows_the_clock_as_it_was_then(month: str, offset: str, shop: Path):
+    stamp = f"2024-{month}-05T10:15:00{offset}"
+    line = f"{stamp} shop kernel: Out of memory: Killed process 200 (php8.3) total-vm:1kB, anon-rss:1kB, file-rss:0kB\n"
+    (shop / "var" / "log" / "kern.log").write_text(line)
+    zone = {"TZ": "CET-1CEST,M3.5.0,M10.5.0/3", "HNCTL_NODE_ROOT": str(shop)}
+    done = run("oom", "timeline", "-o", "json", variables=zone)
+    assert [entry["when"] for entry in done.json["entries"]] == [stamp.replace("T", " ")]
 
 
 def test_a_timeline_needs_an_event_with_a_time(hnctl: Hnctl, folder: Path):

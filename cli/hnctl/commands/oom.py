@@ -127,7 +127,7 @@ def timeline(which: int | str, files: tuple[Path, ...], window: float, raw: bool
       hnctl oom timeline
       hnctl oom timeline 3 --window 30m
     """
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from hnctl.printing import print_listing
     from hnctl.render.listing import Listing
@@ -147,8 +147,7 @@ def timeline(which: int | str, files: tuple[Path, ...], window: float, raw: bool
     entries = [event_entry(n, one, moment(one.at), chosen=n == number) for n, one in kills if one.at is not None]
     entries += around(at, timedelta(seconds=window), raw=raw, on_problem=logs.miss)
     entries.sort(key=lambda entry: entry.at)
-    local = datetime.now().astimezone().tzinfo
-    rows = [timeline_row(entry, at, local) for entry in entries]
+    rows = [timeline_row(entry, at) for entry in entries]
     print_listing(Listing("entries", TIMELINE_COLUMNS, rows), output)
     return logs.status()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Any
 
 from hnctl.render.listing import FORMAT_VERSION, plain_table
@@ -129,11 +129,11 @@ def event_entry(number: int, event: Event, at: datetime, *, chosen: bool) -> Ent
     return Entry(at, "out of memory", f"event {number}{' (this one)' * chosen}: killed {died}{asked}")
 
 
-def timeline_row(entry: Entry, center: datetime, zone: tzinfo | None) -> dict[str, Any]:
-    """Return the row of one entry: when it was, how far from the event, and what."""
+def timeline_row(entry: Entry, center: datetime) -> dict[str, Any]:
+    """Return the row of one entry: when it was on this machine's clock, how far from the event, and what."""
     offset = (entry.at - center).total_seconds()
     return {
-        "when": entry.at.astimezone(zone).isoformat(sep=" ", timespec="seconds"),
+        "when": entry.at.astimezone().isoformat(sep=" ", timespec="seconds"),
         "offset": f"{offset:+.0f} s",
         "what": entry.kind,
         "text": entry.text,
