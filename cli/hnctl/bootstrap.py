@@ -10,7 +10,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ from hnctl.render.progress import progress
 from hypernode.api.client import Client
 from hypernode.credentials import TOKEN_FILE, explicit
 from hypernode.errors import CredentialsError, HypernodeError, ToolError
+from hypernode.fleet.executors import as_they_end
 from hypernode.names import parent_of
 from hypernode.node.shell import Shell
 from hypernode.places import cat_on_node
@@ -60,7 +60,7 @@ def fetch_tokens(
     failures: dict[str, HypernodeError] = {}
     with progress("fetching", len(nodes)) as bar, link.executor() as executor:
         tasks = {executor.submit(fetch, node): node for node in nodes}
-        for task in as_completed(tasks):
+        for task in as_they_end(tasks):
             node = tasks[task]
             try:
                 token = task.result()

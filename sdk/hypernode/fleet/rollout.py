@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +29,7 @@ from hypernode.errors import (
     PlanIsStale,
     SafetyError,
 )
+from hypernode.fleet.executors import first_to_end
 from hypernode.fleet.plan import Change, Plan, share_of
 from hypernode.fleet.spec import Share
 from hypernode.fleet.stores import Reader, Store, read_nodes
@@ -116,8 +117,7 @@ def apply(
                 waiting.extend(running.pop(task) for task in list(running) if task.cancel())
             if not running:
                 break
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for task in done:
+            for task in first_to_end(running):
                 outcome = _outcome_of(task, running.pop(task), nodes)
                 failures += outcome.state in ("failed", "unknown")
                 yield outcome

@@ -7,7 +7,7 @@ in `tool_stores` through the node's own tool, and `EachReader` and `EachStore` t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from hypernode.api.apps import get_detail
@@ -16,6 +16,7 @@ from hypernode.api.settings import Settings
 from hypernode.api.transport import Transport
 from hypernode.catalogue import Catalogue, SettingValue
 from hypernode.errors import HypernodeError
+from hypernode.fleet.executors import as_they_end
 from hypernode.secrets import Secret
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def read_nodes(
     failures: dict[str, HypernodeError] = {}
     tasks = {executor.submit(_read_one, reader, node, names(node), keep): node for node in order}
     try:
-        for task in as_completed(tasks):
+        for task in as_they_end(tasks):
             node = tasks[task]
             try:
                 kept = task.result()
