@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -65,6 +66,19 @@ def print_listing(listing: Listing, output: str) -> None:
         print_data(render_listing(listing, output))
     elif listing.empty and output != "jsonl":
         print_note(listing.empty)
+
+
+def print_either(output: str, text: Callable[[], str], document: Callable[[], Mapping[str, Any]]) -> None:
+    """Write to stdout what a person reads, or for a machine a document.
+
+    As Markdown it is a block of code: whatever name stands in it, it is shown and means nothing.
+    """
+    from hnctl.render.listing import render_document
+
+    if output == "markdown":
+        print_data("\n".join(f"    {line}".rstrip() for line in text().split("\n")))
+    else:
+        print_data(text() if output == "table" else render_document(document(), output))
 
 
 def mute(stream: TextIO) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -174,7 +175,7 @@ def test_an_explanation_begins_with_the_verdict_and_shows_what_it_rests_on(hnctl
     )
     assert lines[1] == "Confidence: high."
     assert "  - mysql could not be chosen: it is protected (oom_score_adj -1000)." in lines
-    assert "Event 2, 2024-03-05T10:40:00" in lines
+    assert "Event 2, 2024-03-05 10:40:00" in lines
     assert "  died       bash (333), held 195 MiB, the 2nd largest of 2; protection 1000" in lines
     assert any(line.startswith("mysql ") and "#" * 30 in line and "1.5 GiB" in line for line in lines)
 
@@ -195,7 +196,7 @@ def test_an_event_is_chosen_by_its_number(hnctl: Hnctl, log: Path):
     }
 
 
-@pytest.mark.parametrize(("which", "status"), [("3", 64), ("0", 64), ("first", 64), ("-1", 64)])
+@pytest.mark.parametrize(("which", "status"), [("3", 64), ("0", 64), ("-1", 64)])
 def test_an_event_that_is_not_there_is_refused(which: str, status: int, hnctl: Hnctl, log: Path):
     refused = hnctl("oom", "explain", which, "kern.log")
     assert refused.status == status
@@ -231,7 +232,7 @@ def test_a_replay_of_a_quiet_log_says_that_nothing_would_change(hnctl: Hnctl, fo
 
 
 @pytest.fixture
-def shop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A node whose logs tell of a night in March 2024; it stands in UTC."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
@@ -250,7 +251,9 @@ def shop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.write_text(text)
         os.utime(path, (1_709_700_000, 1_709_700_000))
     monkeypatch.setenv("HNCTL_NODE_ROOT", str(root))
-    return root
+    yield root
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_a_timeline_lays_the_other_logs_beside_the_event(hnctl: Hnctl, shop: Path):

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from hnctl.command import Command
+from hnctl.commands.oom_advice import advice
 from hnctl.commands.oom_node import protect, scores
 from hnctl.connection import Connection
 from hnctl.exits import Exit
+from hnctl.oom_logs import Logs, chosen_event, event_argument, files_argument
 from hnctl.options import option, output_option
+from hnctl.printing import print_either
 from hnctl.value_types import MOMENT, SECONDS, TICK
 from hypernode.errors import InputError
-
-if TYPE_CHECKING:
-    from hypernode.oom.events import Event
 
 
 @click.group()
@@ -24,31 +25,13 @@ def oom() -> None:
     """Out of memory: what was killed, when and why."""
 
 
+oom.add_command(advice)
 oom.add_command(scores)
 oom.add_command(protect)
 
-_files_argument = click.argument(
-    "files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path, allow_dash=True)
-)
-
-
-class _Which(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it took no parameter
-    """The number of an event, or last."""
-
-    name = "event"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        if isinstance(value, int):
-            return value
-        if value == "last":
-            return "last"
-        if not str(value).isdecimal() or not int(value):
-            self.fail(f"{value!r} is no number of an event (hnctl oom events shows them); write last, or 3", param, ctx)
-        return int(value)
-
 
 @oom.command(cls=Command)
-@_files_argument
+@files_argument
 @option("--since", type=MOMENT, metavar="TIME", help="Only from TIME on: 2024-03-05, 2024-03-05T10:15, or 24h ago.")
 @option("--until", type=MOMENT, metavar="TIME", help="Only before TIME.")
 @option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N events.")
@@ -70,7 +53,7 @@ def events(files: tuple[Path, ...], since: float | None, until: float | None, la
     from hypernode.oom.files import select
 
     output = Connection(**options).value("output")
-    logs = _Logs(files)
+    logs = Logs(files)
     found = select(logs.paths, since=since, until=until, last=last, on_problem=logs.tell)
     if output in ("table", "markdown"):
         rows = [event_row(number, event) for number, event in found]
@@ -82,42 +65,67 @@ def events(files: tuple[Path, ...], since: float | None, until: float | None, la
 
 
 @oom.command(cls=Command)
-@click.argument("which", metavar="[N|last]", type=_Which(), default="last")
-@_files_argument
+@event_argument
+@option("--all", "everything", is_flag=True, help="All events together: a one-off, a pattern, or structural.")
 @output_option
-def explain(which: int | str, files: tuple[Path, ...], **options: Any) -> Exit:
+def explain(event: tuple[Path, ...], everything: bool, **options: Any) -> Exit:
     """Explain one event: who was hurt, and who held the memory.
 
     N is its number in hnctl oom events. The memory of each service comes from the report's own table, and how sure the
-    verdict is goes with it.
+    verdict is goes with it. --all tells what the events have in common.
 
     Examples:
       hnctl oom explain
       hnctl oom explain 3 kern.log
+      hnctl oom explain --all
     """
-    from hnctl.printing import print_data
-    from hnctl.render.listing import render_document
     from hnctl.render.oom import render_verdict, verdict_document
     from hypernode.oom.verdict import judge
 
     output = Connection(**options).value("output")
-    logs = _Logs(files)
-    chosen = logs.choose(which)
-    verdict = judge(chosen[1])
-    if output in ("table", "markdown"):
-        print_data(render_verdict(*chosen, verdict))
-    else:
-        print_data(render_document(verdict_document(*chosen, verdict), output))
+    number, files = chosen_event(event)
+    logs = Logs(files)
+    if everything:
+        if number is not None:
+            raise click.UsageError(f"--all is about all events; leave out {number}")
+        return _explain_all(logs, output)
+    found = logs.find(number)
+    if found is None:
+        return _explain_none(logs, output, is_elsewhere=bool(files))
+    verdict = judge(found[1])
+    print_either(output, partial(render_verdict, *found, verdict), partial(verdict_document, *found, verdict))
+    return logs.status()
+
+
+def _explain_all(logs: Logs, output: str) -> Exit:
+    from hnctl.render.oom_history import history_document, render_history
+    from hypernode.oom.files import select
+    from hypernode.oom.history import look_back
+    from hypernode.oom.incidents import incidents
+
+    history = look_back(incidents(select(logs.paths, keep_tasks=True, on_problem=logs.tell)))
+    print_either(output, partial(render_history, history), partial(history_document, history))
+    return logs.status()
+
+
+def _explain_none(logs: Logs, output: str, *, is_elsewhere: bool) -> Exit:
+    """Tell that the kernel killed nothing, and, of this node, what else may have been taken for it."""
+    from hnctl.render.oom_advice import quiet_document, render_quiet
+    from hypernode.oom.cures import for_limit
+    from hypernode.oom.timeline import search_limits
+
+    limits = () if is_elsewhere else search_limits(on_problem=logs.miss)
+    cures = tuple(map(for_limit, limits))
+    print_either(output, partial(render_quiet, cures), partial(quiet_document, cures))
     return logs.status()
 
 
 @oom.command(cls=Command)
-@click.argument("which", metavar="[N|last]", type=_Which(), default="last")
-@_files_argument
+@event_argument
 @option("--window", type=SECONDS, default="10m", help="How long before and after the event.  [default: 10m]")
 @option("--raw", is_flag=True, help="Show SQL with its literals, which hold customers' data.")
 @output_option
-def timeline(which: int | str, files: tuple[Path, ...], window: float, raw: bool, **options: Any) -> Exit:
+def timeline(event: tuple[Path, ...], window: float, raw: bool, **options: Any) -> Exit:
     """Show what else happened around one event.
 
     Slow queries and restarts of MySQL, slow and killed php-fpm, Magento's errors, PHP's and Redis' own limits, and cron
@@ -131,29 +139,32 @@ def timeline(which: int | str, files: tuple[Path, ...], window: float, raw: bool
 
     from hnctl.printing import print_listing
     from hnctl.render.listing import Listing
-    from hnctl.render.oom import TIMELINE_COLUMNS, event_entry, timeline_row
-    from hypernode.oom.clock import moment
+    from hnctl.render.oom import TIMELINE_COLUMNS, timeline_row
+    from hypernode.oom.clock import moment, zone_of
     from hypernode.oom.files import select
-    from hypernode.oom.timeline import around
+    from hypernode.oom.timeline import event_entry, look_around
 
     output = Connection(**options).value("output")
-    logs = _Logs(files)
-    number, event = logs.choose(which)
-    if event.at is None:
+    wanted, files = chosen_event(event)
+    logs = Logs(files)
+    found = logs.find(wanted)
+    if found is None:
+        raise InputError("there are no out-of-memory events", hint="Is this the right log?")
+    number, center = found
+    if center.at is None:
         raise InputError(f"event {number} has no time in its log, so nothing can be laid beside it")
-    at = moment(event.at)
-    low, high = at.timestamp() - window, at.timestamp() + window
-    kills = select(logs.paths, since=low, until=high)
+    at = moment(center.at)
+    kills = select(logs.paths, since=at.timestamp() - window, until=at.timestamp() + window)
     entries = [event_entry(n, one, moment(one.at), chosen=n == number) for n, one in kills if one.at is not None]
-    entries += around(at, timedelta(seconds=window), raw=raw, on_problem=logs.miss)
+    around = look_around([at], timedelta(seconds=window), zone=zone_of(center.at), raw=raw, on_problem=logs.miss)
+    entries += around.entries
     entries.sort(key=lambda entry: entry.at)
-    rows = [timeline_row(entry, at) for entry in entries]
-    print_listing(Listing("entries", TIMELINE_COLUMNS, rows), output)
+    print_listing(Listing("entries", TIMELINE_COLUMNS, [timeline_row(entry, at) for entry in entries]), output)
     return logs.status()
 
 
 @oom.command(cls=Command)
-@_files_argument
+@files_argument
 @option("--threshold", type=click.IntRange(2, 1000), default=5, show_default=True, help="Kills that set it off.")
 @option("--window", type=TICK, default="1s", help="Time within which they come.  [default: 1s]")
 @output_option
@@ -167,68 +178,12 @@ def replay(files: tuple[Path, ...], threshold: int, window: float, **options: An
       hnctl oom replay
       hnctl oom replay --threshold 2 kern.log*
     """
-    from hnctl.printing import print_data
-    from hnctl.render.listing import render_document
     from hnctl.render.oom import render_replay, replay_document
     from hypernode.oom.files import select
     from hypernode.oom.replay import replay as play
 
     output = Connection(**options).value("output")
-    logs = _Logs(files)
+    logs = Logs(files)
     found = play((event for _, event in select(logs.paths, on_problem=logs.tell)), threshold=threshold, window=window)
-    if output in ("table", "markdown"):
-        print_data(render_replay(found))
-    else:
-        print_data(render_document(replay_document(found), output))
+    print_either(output, partial(render_replay, found), partial(replay_document, found))
     return logs.status()
-
-
-class _Logs:
-    """The logs that a command reads, and which of them could not be read."""
-
-    def __init__(self, files: tuple[Path, ...]) -> None:
-        from hypernode.oom.files import find_logs
-
-        self.paths = list(files) or find_logs()
-        self.broken: list[str] = []
-
-    def tell(self, path: str, text: str) -> None:
-        """Tell that a log cannot be read, or not to its end."""
-        from hnctl.printing import print_note
-        from hnctl.render.printable import printable
-
-        self.broken.append(path)
-        print_note(printable(f"{path}: {text}"))
-
-    def miss(self, path: str, text: str) -> None:
-        """Tell that another log is not there; the timeline is what the others tell."""
-        from hnctl.printing import print_note
-        from hnctl.render.printable import printable
-
-        print_note(printable(f"Left out: {path}: {text}"))
-
-    def choose(self, which: int | str) -> tuple[int, Event]:
-        """Return event number `which`, or the last one, with its number and its whole table.
-
-        Raises:
-            InputError: There is none.
-        """
-        from hypernode.oom.files import select
-
-        chosen = None
-        total = 0
-        for total, event in select(self.paths, keep_tasks=True, on_problem=self.tell):
-            if which in ("last", total):
-                chosen = total, event
-        if chosen is None:
-            raise InputError(
-                f"there is no event {which}" if total else "there are no out-of-memory events",
-                hint=f"There are {total}: hnctl oom events" if total else "Is this the right log?",
-            )
-        return chosen
-
-    def status(self) -> Exit:
-        """Return how the reading went."""
-        if not self.broken:
-            return Exit.OK
-        return Exit.PARTLY if len(self.broken) < len(self.paths) else Exit.FAILED

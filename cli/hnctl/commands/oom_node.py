@@ -164,7 +164,7 @@ def _print_scores(rows: list[dict[str, Any]], summary: dict[str, Any], form: str
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row for a person."""
-    from hnctl.render.oom import size
+    from hypernode.oom.sizes import size
 
     return {
         "next": "*" if row["next"] else "",
@@ -199,8 +199,8 @@ def _cut(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _tell(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> None:
-    from hnctl.render.oom import size
     from hnctl.render.printable import printable
+    from hypernode.oom.sizes import size
 
     protected = summary["protected"]
     if rows:
@@ -279,7 +279,7 @@ def _told(command: str, ended: Ended) -> str:
     """Return how the command ended, in a sentence."""
     from signal import Signals
 
-    from hnctl.render.oom import size
+    from hypernode.oom.sizes import size
 
     if ended.timed_out:
         how = "was ended by --timeout"

@@ -8,10 +8,12 @@ from typing import Any
 
 from hnctl.render.listing import FORMAT_VERSION, plain_table
 from hnctl.render.printable import printable
+from hypernode.oom.clock import in_words
 from hypernode.oom.events import Event, Task, Victim
 from hypernode.oom.logs import Entry
 from hypernode.oom.replay import Replay
 from hypernode.oom.services import PAGE_KIB, PROTECTED, Usage, service_of
+from hypernode.oom.sizes import size
 from hypernode.oom.verdict import Verdict
 
 COLUMNS = ("number", "when", "asked", "died", "size", "protection", "scope", "largest")
@@ -43,15 +45,6 @@ def resident_kib(victim: Victim) -> int | None:
     """Return what a victim held in memory, by its kill line."""
     parts = [victim.anon_rss_kib, victim.file_rss_kib, victim.shmem_rss_kib]
     return sum(part for part in parts if part is not None) if any(part is not None for part in parts) else None
-
-
-def size(kib: int) -> str:
-    """Return a size in the largest unit that keeps three digits."""
-    for unit, factor in (("GiB", 1 << 20), ("MiB", 1 << 10)):
-        if kib >= factor:
-            value = kib / factor
-            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
-    return f"{kib} KiB"
 
 
 def verdict_document(number: int, event: Event, verdict: Verdict) -> dict[str, Any]:
@@ -90,7 +83,7 @@ def verdict_document(number: int, event: Event, verdict: Verdict) -> dict[str, A
             {
                 "pid": task.pid,
                 "name": task.name,
-                "service": service_of(task),
+                "service": service_of(task.name),
                 "rss_kib": task.rss_pages * PAGE_KIB,
                 "oom_score_adj": task.oom_score_adj,
             }
@@ -103,7 +96,7 @@ def render_verdict(number: int, event: Event, verdict: Verdict) -> str:
     """Return an explanation for a person: the verdict first, then what it rests on."""
     lines = [f"{verdict.sentence}.", f"Confidence: {verdict.confidence}."]
     lines += [f"  - {reason}" for reason in verdict.reasons]
-    lines += ["", f"Event {number}, {event.at or 'at an unknown time'}", *_numbers(event, verdict)]
+    lines += ["", f"Event {number}, {in_words(event.at)}", *_numbers(event, verdict)]
     text = "\n".join(map(printable, lines))
     if verdict.usages:
         text += "\n\nMemory by service\n" + _bars(event, verdict.usages)
@@ -112,7 +105,7 @@ def render_verdict(number: int, event: Event, verdict: Verdict) -> str:
             [
                 task.name,
                 str(task.pid),
-                service_of(task) or "-",
+                service_of(task.name) or "-",
                 size(task.rss_pages * PAGE_KIB),
                 _adj(task.oom_score_adj),
             ]
@@ -120,13 +113,6 @@ def render_verdict(number: int, event: Event, verdict: Verdict) -> str:
         ]
         text += "\n\nLargest processes\n" + plain_table(heads, [[printable(cell) for cell in row] for row in rows])
     return text
-
-
-def event_entry(number: int, event: Event, at: datetime, *, chosen: bool) -> Entry:
-    """Return an event as an entry of a timeline."""
-    died = ", ".join(f"{victim.name} ({victim.pid})" for victim in event.victims) or "nobody"
-    asked = f", {event.trigger} asked" if event.trigger else ""
-    return Entry(at, "out of memory", f"event {number}{' (this one)' * chosen}: killed {died}{asked}")
 
 
 def timeline_row(entry: Entry, center: datetime) -> dict[str, Any]:

@@ -8,6 +8,9 @@
     files      kern.log, its rotated and compressed forms, several in order of time
     services   which service held how much memory, by a report's own table
     verdict    who was guilty of an event, and how sure that is
+    incidents  events that belong together
+    history    many incidents: a one-off, a pattern, or structural
+    evidence   what advice rests on; cures are what can be done, and advice weighs them
     replay     a history of kills under the platform's documented trigger
     logs       the other logs of a shop; timeline lays them beside an event
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from calendar import isleap
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from hypernode.oom.kernlog import Stamp
 
 _DAY = timedelta(days=1)
+_ZONE = re.compile(r"(?:Z|[+-][0-9]{2}:?[0-9]{2})\Z")
 _ODD_BEFORE, _ODD_AFTER = 1, 9999
 """Years at the edge of what Python's clock can hold, where another zone would be beyond it."""
 
@@ -69,6 +71,19 @@ def moment(at: str) -> datetime:
         digits = len(rest) - len(rest.lstrip("0123456789"))
         rest = f"{rest[:digits][:6]:0<6}{rest[digits:]}"
     return datetime.fromisoformat(f"{head}{dot}{rest}".replace("Z", "+00:00")).astimezone()
+
+
+def in_words(at: str | None) -> str:
+    """Return what `iso` wrote for a person: to the second, on the log's own clock."""
+    return "at an unknown time" if at is None else at[:19].replace("T", " ")
+
+
+def zone_of(at: str) -> tzinfo | None:
+    """Return the zone that `iso` wrote; None when it wrote none."""
+    found = _ZONE.search(at)
+    return (
+        None if found is None else datetime.fromisoformat(f"2000-01-01T00:00{found[0]}".replace("Z", "+00:00")).tzinfo
+    )
 
 
 def _just_before(stamp: Stamp, last: Stamp) -> bool:

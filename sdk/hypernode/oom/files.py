@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 from hypernode.errors import InputError
 from hypernode.oom.clock import Years, iso, moment
 from hypernode.oom.events import Event
-from hypernode.oom.kernlog import Stamp
+from hypernode.oom.kernlog import LONGEST_LINE, Stamp
 from hypernode.oom.scan import scan
 from hypernode.places import on_node
 
@@ -92,6 +92,34 @@ def read_log(path: Path, *, keep_tasks: bool = False, on_problem: Problem = lamb
             yield from read_stream(read, latest=latest, source=source, keep_tasks=keep_tasks)
     except OSError as exc:
         on_problem(str(path), exc.strerror or str(exc))
+
+
+def text_lines(path: Path, *, on_problem: Problem = lambda path, text: None) -> Iterator[str]:
+    """Yield the lines of another log, plain or compressed, none of them longer than `LONGEST_LINE`."""
+    try:
+        with _opened(path) as (file, _):
+            read = _to_the_end(file.read, lambda text: on_problem(str(path), text))
+            tail = b""
+            cut = False
+            """Whether we are in the rest of a line whose first part stood for all of it."""
+            while chunk := read(_COMPRESSED_CHUNK):
+                *lines, tail = (tail + chunk).split(b"\n")
+                for line in lines:
+                    if not cut:
+                        yield _text(line)
+                    cut = False
+                if len(tail) > LONGEST_LINE and not cut:
+                    yield _text(tail)
+                    cut = True
+                tail = b"" if cut else tail
+            if tail:
+                yield _text(tail)
+    except OSError as exc:
+        on_problem(str(path), exc.strerror or str(exc))
+
+
+def _text(line: bytes) -> str:
+    return line[:LONGEST_LINE].rstrip(b"\r").decode("utf-8", "backslashreplace")
 
 
 def read_stream(

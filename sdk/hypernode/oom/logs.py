@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from typing import NamedTuple
@@ -41,13 +42,17 @@ _MONOLOG = re.compile(
     r"\[([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?([+-][0-9]{2}:[0-9]{2})?\] "
     r"([\w.-]{1,60})\.([A-Z]{4,9}): (.*)"
 )
-_CRON = re.compile(
-    r"([A-Z][a-z]{2}) +([0-9]{1,2}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) \S{1,255} "
-    r"CRON\[([0-9]{1,10})\]: \(([^)]{1,40})\) CMD \((.*)\)"
+_CRON = re.compile(r"\S{1,255} CRON\[[0-9]{1,10}\]: \(([^)]{1,40})\) CMD \((.*)\)")
+_SYSLOG_TIME = re.compile(r"([A-Z][a-z]{2}) +([0-9]{1,2}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ")
+_ISO_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2}) "
 )
 PHP_LIMIT = re.compile(r"Allowed memory size of ([0-9]{1,20}) bytes exhausted")
 PHP_OUT_OF_MEMORY = re.compile(r"Out of memory \(allocated ([0-9]{1,20})(?: bytes)?\)")
 REDIS_LIMIT = "OOM command not allowed"
+LIMITS = ("php limit", "php out of memory", "redis limit")
+"""The kinds of entries of limits that are not the kernel's; none of them killed anything."""
+_PLACE = re.compile(r" in (/\S{1,300}) on line ([0-9]{1,9})")
 
 
 class Entry(NamedTuple):
@@ -58,6 +63,17 @@ class Entry(NamedTuple):
     text: str
     doubt: str = ""
     """How far the time can be off; empty when it is what it seems."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit that is not the kernel's, and how often it was reached."""
+
+    kind: str
+    """One of `LIMITS`."""
+    count: int
+    first: datetime
+    last: Entry
 
 
 def mysql_slow(lines: Iterable[str], *, raw: bool = False) -> Iterator[Entry]:
@@ -149,15 +165,14 @@ def magento(lines: Iterable[str]) -> Iterator[Entry]:
 
 
 def cron(lines: Iterable[str], year_of: Callable[[int, int], int]) -> Iterator[Entry]:
-    """Yield the starts of cron jobs out of syslog, which has no year: `year_of` tells it for a month and a day."""
+    """Yield the starts of cron jobs out of syslog; where it has no year, `year_of` tells it for a month and a day."""
     for line in lines:
-        if "CRON[" in line and (match := _CRON.match(line)) and (month := month_number(match[1])) is not None:
-            day = int(match[2])
-            try:
-                when = datetime(year_of(month, day), month, day, int(match[3]), int(match[4]), int(match[5]))
-            except ValueError:
-                continue
-            yield Entry(when, "cron", f"{match[7]}: {match[8][:_LONGEST]}")
+        if "CRON[" not in line or (time := _ISO_TIME.match(line) or _SYSLOG_TIME.match(line)) is None:
+            continue
+        job = _CRON.match(line, time.end())
+        when = None if job is None else _syslog_time(time, year_of)
+        if job is not None and when is not None:
+            yield Entry(when, "cron", f"{job[1]}: {job[2][:_LONGEST]}")
 
 
 def masked(statement: str) -> str:
@@ -166,11 +181,26 @@ def masked(statement: str) -> str:
 
 
 def _php_limit(text: str) -> tuple[str, str] | None:
+    place = f" in {found[1]}:{found[2]}" if (found := _PLACE.search(text)) else ""
     if match := PHP_LIMIT.search(text):
-        return "php limit", f"a request reached memory_limit ({int(match[1]) >> 20} MB); nothing was killed"
+        return "php limit", f"a request reached memory_limit ({int(match[1]) >> 20} MB){place}; nothing was killed"
     if match := PHP_OUT_OF_MEMORY.search(text):
-        return "php out of memory", f"the kernel refused PHP more ({int(match[1]) >> 20} MB held); nothing was killed"
+        held = int(match[1]) >> 20
+        return "php out of memory", f"the kernel refused PHP more ({held} MB held){place}; nothing was killed"
     return None
+
+
+def _syslog_time(match: re.Match[str], year_of: Callable[[int, int], int]) -> datetime | None:
+    try:
+        if match.re is _ISO_TIME:
+            return datetime.fromisoformat(f"{match[1]}{match[2]}")
+        month = month_number(match[1])
+        if month is None:
+            return None
+        day, hour, minute, second = (int(match[number]) for number in range(2, 6))
+        return datetime(year_of(month, day), month, day, hour, minute, second)
+    except ValueError:
+        return None
 
 
 def _slow_time(line: str) -> datetime | None:

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 
 from hypernode.oom.clock import moment
 from hypernode.oom.events import Event
-
-_SAME_INCIDENT = 60.0
-"""Kills no more than so many seconds apart are one incident."""
+from hypernode.oom.incidents import SAME_INCIDENT
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
-    """Kills that belong together."""
+class Replayed:
+    """The kills of one incident."""
 
     at: str | None
     kills: int
@@ -36,7 +34,7 @@ class Replay:
 
     threshold: int
     window: float
-    incidents: tuple[Incident, ...]
+    incidents: tuple[Replayed, ...]
     untimed_kills: int
     """Kills without a time, which cannot be replayed."""
 
@@ -60,22 +58,49 @@ class _Kill:
     """None: not told."""
 
 
-def replay(events: Iterable[Event], *, threshold: int = 5, window: float = 1.0) -> Replay:
-    """Run `events`, in order of time, under a trigger of `threshold` cgroup kills within `window` seconds."""
-    kills: list[_Kill] = []
-    untimed = 0
-    for event in events:
+class Replaying:
+    """A replay that is told one event after the other, in order of time.
+
+    Args:
+        threshold: Cgroup kills that set the killer off.
+        window: Seconds within which they come.
+    """
+
+    def __init__(self, *, threshold: int = 5, window: float = 1.0) -> None:
+        self._threshold = threshold
+        self._window = window
+        self._incidents: list[Replayed] = []
+        self._kills: list[_Kill] = []
+        self._untimed = 0
+
+    def add(self, event: Event) -> None:
+        """Tell of the next event."""
         if event.at is None:
-            untimed += len(event.victims)
-            continue
-        kills += [_kill(event, event.at)] * len(event.victims)
-    incidents: list[list[_Kill]] = []
-    for kill in kills:
-        if incidents and kill.earliest - incidents[-1][-1].latest <= _SAME_INCIDENT:
-            incidents[-1].append(kill)
-        else:
-            incidents.append([kill])
-    return Replay(threshold, window, tuple(_incident(found, window) for found in incidents), untimed)
+            self._untimed += len(event.victims)
+            return
+        kill = _kill(event, event.at)
+        for _ in event.victims:
+            if self._kills and kill.earliest - self._kills[-1].latest > SAME_INCIDENT:
+                self._end_incident()
+            self._kills.append(kill)
+
+    def result(self) -> Replay:
+        """Return what became of all events; there are no more."""
+        self._end_incident()
+        return Replay(self._threshold, self._window, tuple(self._incidents), self._untimed)
+
+    def _end_incident(self) -> None:
+        if self._kills:
+            self._incidents.append(_incident(self._kills, self._window))
+            self._kills = []
+
+
+def replay(events: Iterable[Event], *, threshold: int = 5, window: float = 1.0) -> Replay:
+    """Run `events` under a trigger; see `Replaying`."""
+    playing = Replaying(threshold=threshold, window=window)
+    for event in events:
+        playing.add(event)
+    return playing.result()
 
 
 def _kill(event: Event, at: str) -> _Kill:
@@ -86,10 +111,10 @@ def _kill(event: Event, at: str) -> _Kill:
     return _Kill(at, start, start if exact else start + 1.0, cgroup)
 
 
-def _incident(kills: Sequence[_Kill], window: float) -> Incident:
+def _incident(kills: Sequence[_Kill], window: float) -> Replayed:
     sure = [kill for kill in kills if kill.cgroup]
     possible = [kill for kill in kills if kill.cgroup is not False]
-    return Incident(
+    return Replayed(
         kills[0].at,
         len(kills),
         len(sure),

@@ -59,9 +59,9 @@ class Usage:
     largest: Task
 
 
-def service_of(task: Task) -> str | None:
-    """Return the service that a process belongs to, as far as its name tells; None when it is of no known one."""
-    return next((service for service, pattern in _SERVICES if pattern.fullmatch(task.name)), None)
+def service_of(name: str) -> str | None:
+    """Return the service that a process of that name belongs to; None when it is of no known one."""
+    return next((service for service, pattern in _SERVICES if pattern.fullmatch(name)), None)
 
 
 def grouped(tasks: Sequence[Task]) -> dict[str, list[Task]]:
@@ -73,7 +73,7 @@ def grouped(tasks: Sequence[Task]) -> dict[str, list[Task]]:
     groups: dict[str, list[Task]] = {}
     for task in tasks:
         rest = task.name if task.name and by_name[task.name] >= notable else ROOTS if task.uid == 0 else OTHERS
-        groups.setdefault(service_of(task) or rest, []).append(task)
+        groups.setdefault(service_of(task.name) or rest, []).append(task)
     return groups
 
 

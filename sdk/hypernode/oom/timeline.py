@@ -1,14 +1,18 @@
-"""What else happened around an event: the other logs of a node, brought to one clock."""
+"""What else happened around events: the other logs of a node, brought to one clock."""
 
 from __future__ import annotations
 
-import itertools
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from pathlib import Path
 
 from hypernode.oom import logs
-from hypernode.oom.logs import Entry
+from hypernode.oom.events import Event
+from hypernode.oom.files import Problem, text_lines
+from hypernode.oom.logs import LIMITS, Entry, Limit
 from hypernode.places import on_node
 
 LOGS: tuple[tuple[str, str], ...] = (
@@ -21,64 +25,125 @@ LOGS: tuple[tuple[str, str], ...] = (
     ("magento", "/data/web/magento2/var/log/system.log"),
     ("cron", "/var/log/syslog"),
 )
-"""The kind of each log that is looked into, and its place on a node; the last two of Magento belong to Magento 2."""
+"""The kind of each log that is looked into, and its place on a node; the last two of Magento belong to Magento 2.
+
+Their rotated and compressed forms stand beside them.
+"""
 MOST_ENTRIES = 1_000
-_LONGEST_LINE = 64 * 1024
+"""Of one file."""
+_DAY = timedelta(days=1)
 
 
-def around(
-    moment: datetime,
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the other logs of a node tell."""
+
+    entries: tuple[Entry, ...]
+    """What they tell of the times asked for, in order of time."""
+    limits: tuple[Limit, ...]
+    """All that they tell of other limits, at any time."""
+
+
+def look_around(
+    moments: Sequence[datetime],
     window: timedelta,
     *,
+    zone: tzinfo | None = None,
     raw: bool = False,
-    on_problem: Callable[[str, str], None] = lambda path, text: None,
-) -> list[Entry]:
-    """Return what the node's logs tell of the time around `moment`, which has a zone, in order of time.
+    on_problem: Problem = lambda path, text: None,
+) -> Surroundings:
+    """Return what the node's other logs tell, on this machine's clock.
 
     Args:
-        moment: When the event was.
-        window: How long before and after it is looked.
+        moments: When the events were, each with a zone. Without any, logs are only searched for limits.
+        window: How long before and after each of them it is looked.
+        zone: That of the node, for logs without one; None: this machine's.
         raw: Whether SQL keeps its literals.
         on_problem: Told the path of a log that is missing or cannot be read, and why.
     """
+    near = _near(moments, window)
+    earliest = min(moments) - window if moments else None
     found: list[Entry] = []
-    for kind, path in _find(on_problem):
-        try:
-            with path.open("rb") as file:
-                lines = (
-                    line[:_LONGEST_LINE].rstrip(b"\r\n").decode("utf-8", "backslashreplace")
-                    for line in iter(lambda: file.readline(_LONGEST_LINE), b"")
-                )
-                near = (entry for entry in _read(kind, lines, moment, raw=raw) if abs(_local(entry) - moment) <= window)
-                found += itertools.islice(near, MOST_ENTRIES)
-        except OSError as exc:
-            on_problem(str(path), exc.strerror or str(exc))
-    return sorted((entry._replace(at=_local(entry)) for entry in found), key=lambda entry: entry.at)
+    limits: dict[str, Limit] = {}
+    for kind, path, written in _find(earliest, on_problem):
+        room = MOST_ENTRIES
+        for entry in _read(kind, text_lines(path, on_problem=on_problem), written, raw=raw):
+            local = entry._replace(at=_with_zone(entry.at, zone).astimezone())
+            if entry.kind in LIMITS:
+                limits[entry.kind] = _reached(limits.get(entry.kind), local)
+            if room and near(local.at):
+                found.append(local)
+                room -= 1
+    return Surroundings(
+        tuple(sorted(found, key=lambda entry: entry.at)), tuple(sorted(limits.values(), key=lambda limit: limit.kind))
+    )
 
 
-def _find(on_problem: Callable[[str, str], None]) -> Iterator[tuple[str, Path]]:
-    """Yield the logs that are there; where one of several places will do, the others are not missed."""
+def event_entry(number: int, event: Event, at: datetime, *, chosen: bool) -> Entry:
+    """Return an event as an entry of a timeline."""
+    died = ", ".join(f"{victim.name} ({victim.pid})" for victim in event.victims) or "nobody"
+    asked = f", {event.trigger} asked" if event.trigger else ""
+    return Entry(at, "out of memory", f"event {number}{' (this one)' * chosen}: killed {died}{asked}")
+
+
+def search_limits(*, on_problem: Problem = lambda path, text: None) -> tuple[Limit, ...]:
+    """Return which other limits the node's logs tell of, at any time; see `look_around`."""
+    return look_around((), timedelta(0), on_problem=on_problem).limits
+
+
+def _near(moments: Sequence[datetime], window: timedelta) -> Callable[[datetime], bool]:
+    """Return what tells whether a time is within the window of any of the moments."""
+    ordered = sorted(moments)
+
+    def near(at: datetime) -> bool:
+        place = bisect_left(ordered, at - window)
+        return place < len(ordered) and ordered[place] <= at + window
+
+    return near
+
+
+def _with_zone(at: datetime, zone: tzinfo | None) -> datetime:
+    return at if at.tzinfo is not None or zone is None else at.replace(tzinfo=zone)
+
+
+def _reached(limit: Limit | None, entry: Entry) -> Limit:
+    if limit is None:
+        return Limit(entry.kind, 1, entry.at, entry)
+    last = entry if entry.at >= limit.last.at else limit.last
+    return Limit(entry.kind, limit.count + 1, min(limit.first, entry.at), last)
+
+
+def _find(earliest: datetime | None, on_problem: Problem) -> Iterator[tuple[str, Path, datetime]]:
+    """Yield the logs that are there, and when each was written last; none that ends before `earliest`.
+
+    Where one of several places will do, the others are not missed.
+    """
     missing: dict[str, list[str]] = {}
     seen: set[str] = set()
     for kind, pattern in LOGS:
         place = on_node(pattern)
-        paths: Sequence[Path] = sorted(place.parent.glob(place.name)) if "*" in pattern else [place]
-        for path in paths:
-            if kind == "php-fpm" and path.name == "php-slow.log":
-                continue
-            if path.exists():
-                seen.add(kind)
-                yield kind, path
-            else:
-                missing.setdefault(kind, []).append(str(path))
+        paths = sorted(path for path in place.parent.glob(f"{place.name}*") if not _is_elsewhere(kind, path))
         if not paths:
             missing.setdefault(kind, []).append(str(place))
+        for path in paths:
+            seen.add(kind)
+            try:
+                written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+            except OSError as exc:
+                on_problem(str(path), exc.strerror or str(exc))
+                continue
+            if earliest is None or written >= earliest:
+                yield kind, path, written
     for kind, places in missing.items():
         if kind not in seen:
             on_problem(" or ".join(places[:2]), "there is none")
 
 
-def _read(kind: str, lines: Iterator[str], moment: datetime, *, raw: bool) -> Iterator[Entry]:
+def _is_elsewhere(kind: str, path: Path) -> bool:
+    return kind == "php-fpm" and path.name.startswith("php-slow.log")
+
+
+def _read(kind: str, lines: Iterator[str], written: datetime, *, raw: bool) -> Iterator[Entry]:
     match kind:
         case "mysql-slow":
             return logs.mysql_slow(lines, raw=raw)
@@ -89,20 +154,13 @@ def _read(kind: str, lines: Iterator[str], moment: datetime, *, raw: bool) -> It
         case "magento":
             return logs.magento(lines)
         case _:
-            return logs.cron(lines, lambda month, day: _nearest_year(month, day, moment))
+            return logs.cron(lines, partial(_year, written))
 
 
-def _nearest_year(month: int, day: int, moment: datetime) -> int:
-    """Return the year in which the day comes nearest to `moment`."""
-
-    def distance(year: int) -> float:
-        try:
-            return abs((datetime(year, month, day, tzinfo=moment.tzinfo) - moment).total_seconds())
-        except ValueError:
-            return float("inf")
-
-    return min((moment.year - 1, moment.year, moment.year + 1), key=distance)
-
-
-def _local(entry: Entry) -> datetime:
-    return entry.at.astimezone()
+def _year(written: datetime, month: int, day: int) -> int:
+    """Return the youngest year in which the day is not after `written`, but for a day of odd clocks."""
+    try:
+        late = datetime(written.year, month, day, tzinfo=written.tzinfo) > written + _DAY
+    except ValueError:
+        return written.year
+    return written.year - 1 if late else written.year

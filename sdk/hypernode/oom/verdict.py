@@ -11,6 +11,7 @@ from typing import Literal
 
 from hypernode.oom.events import Event, Task
 from hypernode.oom.services import PROTECTED, Usage, grouped, service_of, usage_by_service
+from hypernode.oom.sizes import size
 
 Confidence = Literal["high", "medium", "low", "none"]
 _HALF, _THIRD = 0.5, 1 / 3
@@ -61,7 +62,9 @@ def judge(event: Event) -> Verdict:
     sure = first.at_least_kib >= (usages[1].at_most_kib if len(usages) > 1 else 0)
     confidence: Confidence = "high" if share >= _HALF and sure else "medium" if share >= _THIRD else "low"
     reasons = [_share(first, share, sure)]
-    victim_service = next((name for name, tasks in groups.items() if row in tasks), None) or _service_by_name(event)
+    victim_service = next((name for name, tasks in groups.items() if row in tasks), None) or (
+        service_of(victim.name) if victim else None
+    )
     guilty = None if victim_service is None else victim_service == first.service
     if victim is None:
         sentence = f"{_scope(event)}; {first.service} held most, and nobody is shown to have been killed"
@@ -75,7 +78,7 @@ def judge(event: Event) -> Verdict:
     if event.scope == "memcg":
         reasons.append("The limit of a cgroup was hit, so the free memory of the whole machine says nothing.")
         if event.usage_kib is not None and event.limit_kib is not None:
-            reasons.append(f"The cgroup used {_mib(event.usage_kib)} of {_mib(event.limit_kib)}.")
+            reasons.append(f"The cgroup used {size(event.usage_kib)} of {size(event.limit_kib)}.")
     if event.scope == "unknown" and confidence == "high":
         confidence = "medium"
     return Verdict(sentence, confidence, tuple(reasons), first.service, guilty, usages, place)
@@ -94,9 +97,9 @@ def _scope(event: Event) -> str:
 
 
 def _share(usage: Usage, share: float, sure: bool) -> str:
-    counted = f"{_mib(usage.at_most_kib)}"
+    counted = size(usage.at_most_kib)
     if usage.at_least_kib != usage.at_most_kib:
-        counted = f"between {_mib(usage.at_least_kib)} and {_mib(usage.at_most_kib)}"
+        counted = f"between {size(usage.at_least_kib)} and {size(usage.at_most_kib)}"
     certain = "" if sure else ", though with shared pages counted once another could be ahead of it"
     return (
         f"{usage.service} held {counted} in {usage.processes} process{'es' * (usage.processes != 1)}, "
@@ -117,14 +120,3 @@ def _why_chosen(event: Event, row: Task | None, first: Usage, place: int | None)
     if event.chosen_pid is not None and event.chosen_pid != victim.pid:
         reasons.append(f"Process {event.chosen_pid} was chosen, and this kernel killed a child of it in its place.")
     return reasons
-
-
-def _service_by_name(event: Event) -> str | None:
-    if not event.victims:
-        return None
-    victim = event.victims[0]
-    return service_of(Task(victim.pid, victim.name, victim.uid if victim.uid is not None else -1, 0, 0, None, None))
-
-
-def _mib(kib: int) -> str:
-    return f"{kib / 1024:,.0f} MiB"

@@ -145,9 +145,14 @@ def test_the_start_of_a_cron_job_is_told_with_its_year_from_outside():
 Mar  5 10:15:01 shop CRON[123]: (app) CMD (php /data/web/import.php)
 Mar  5 10:15:01 shop CRON[124]: pam_unix(cron:session): session opened for user app
 Mar  5 10:15:02 shop systemd[1]: Started CRON[9]: (app) CMD (x)
+2024-03-05T11:15:03.123456+01:00 shop CRON[125]: (app) CMD (php /data/web/export.php)
+2024-03-05T99:15:03+01:00 shop CRON[125]: (app) CMD (x)
+Foo  5 10:15:01 shop CRON[123]: (app) CMD (x)
+Feb 30 10:15:01 shop CRON[123]: (app) CMD (x)
 """
     assert list(cron(lines(text), lambda month, day: 2024)) == [
-        Entry(datetime(2024, 3, 5, 10, 15, 1), "cron", "app: php /data/web/import.php")
+        Entry(datetime(2024, 3, 5, 10, 15, 1), "cron", "app: php /data/web/import.php"),
+        Entry(datetime(2024, 3, 5, 10, 15, 3, tzinfo=UTC), "cron", "app: php /data/web/export.php"),
     ]
 
 

@@ -1,0 +1,93 @@
+"""Advice about a node that runs out of memory, for a person and as a document."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from hnctl.render.console import make_console
+from hnctl.render.listing import FORMAT_VERSION
+from hnctl.render.printable import printable
+from hypernode.oom.advice import Advice
+from hypernode.oom.cures import Cure
+from hypernode.oom.evidence import Evidence
+
+_WIDEST = 100
+
+
+def advice_document(evidence: Evidence, advice: Advice) -> dict[str, Any]:
+    """Return advice as JSON values, the cure that most speaks for first."""
+    history = evidence.history
+    return {
+        "format_version": FORMAT_VERSION,
+        "verdict": {
+            "sentence": advice.sentence,
+            "decides": advice.decides,
+            "culprit": evidence.culprit,
+            "kind": history.kind,
+            "kind_sentence": history.sentence,
+            "confidence": history.confidence,
+        },
+        "incidents": len(history.incidents),
+        "kills": history.kills,
+        "cures": [asdict(cure) for cure in advice.cures],
+        "no_use": list(advice.no_use),
+    }
+
+
+def render_advice(evidence: Evidence, advice: Advice) -> str:
+    """Return advice for a person."""
+    width = min(make_console().width, _WIDEST)
+    lines = _folded("", f"{advice.sentence}.", width)
+    if evidence.history.incidents:
+        lines += _folded("", f"{evidence.history.sentence} (confidence: {evidence.history.confidence}).", width)
+    for place, cure in enumerate(advice.cures, start=1):
+        lines += ["", *_cure(place, cure, width)]
+    if advice.no_use:
+        lines += ["", "Would change nothing:"]
+        for text in advice.no_use:
+            lines += _folded("  - ", text, width)
+    return "\n".join(map(printable, lines))
+
+
+def quiet_document(cures: Sequence[Cure]) -> dict[str, Any]:
+    """Return that the kernel killed nothing, and which other limits were reached, as JSON values."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "number": None,
+        "event": None,
+        "verdict": {"sentence": _quiet(cures), "confidence": "high", "reasons": [], "culprit": None},
+        "other_limits": [asdict(cure) for cure in cures],
+    }
+
+
+def render_quiet(cures: Sequence[Cure]) -> str:
+    """Return that the kernel killed nothing, and what to do about each of the other limits that were reached."""
+    width = min(make_console().width, _WIDEST)
+    lines = _folded("", f"{_quiet(cures)}.", width)
+    for place, cure in enumerate(cures, start=1):
+        lines += ["", *_cure(place, cure, width)]
+    return "\n".join(map(printable, lines))
+
+
+def _quiet(cures: Sequence[Cure]) -> str:
+    if not cures:
+        return "The kernel killed nothing in these logs"
+    return f"The kernel killed nothing. What was reached is another limit: {', '.join(cure.name for cure in cures)}"
+
+
+def _cure(place: int, cure: Cure, width: int) -> list[str]:
+    lines = _folded(f"{place}. ", f"{cure.what}.", width)
+    for text in cure.evidence:
+        lines += _folded("     - ", text, width)
+    lines += _folded("   effect  ", f"{cure.effect}.", width)
+    lines += _folded("   risk    ", f"{cure.risk}.", width)
+    return [*lines, f"   $ {cure.command}"] if cure.command else lines
+
+
+def _folded(lead: str, text: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        printable(text), width, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False
+    ) or [lead.rstrip()]

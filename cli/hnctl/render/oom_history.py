@@ -1,0 +1,83 @@
+"""Many out-of-memory events together, for a person and as a document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hnctl.render.listing import FORMAT_VERSION, plain_table
+from hnctl.render.printable import printable
+from hypernode.oom.clock import in_words
+from hypernode.oom.history import WEEKDAYS, History
+from hypernode.oom.incidents import Incident
+
+_MOST_INCIDENTS = 10
+
+
+def history_document(history: History) -> dict[str, Any]:
+    """Return what incidents have in common as JSON values."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "verdict": {
+            "kind": history.kind,
+            "sentence": history.sentence,
+            "confidence": history.confidence,
+            "reasons": list(history.reasons),
+        },
+        "events": history.events,
+        "kills": history.kills,
+        "culprits": dict(history.culprits),
+        "culprit_not_told": history.not_told,
+        "victims": dict(_victims(history)),
+        "by_hour": dict(zip(WEEKDAYS, history.by_hour(), strict=True)),
+        "incidents": [_incident(one) for one in history.incidents],
+    }
+
+
+def render_history(history: History) -> str:
+    """Return what incidents have in common: the verdict first, then what it rests on."""
+    lines = [f"{history.sentence}."]
+    if history.incidents:
+        lines += [f"Confidence: {history.confidence}.", *(f"  - {reason}" for reason in history.reasons)]
+    text = "\n".join(map(printable, lines))
+    if not history.incidents:
+        return text
+    heads = ["incident", "events", "kills", "killed", "held most", "confidence"]
+    rows = [_row(one) for one in history.incidents[-_MOST_INCIDENTS:]]
+    title = f"The last {_MOST_INCIDENTS} of {len(history.incidents)} incidents\n"
+    text += "\n\n" + title * (len(history.incidents) > _MOST_INCIDENTS) + plain_table(heads, rows)
+    total = len(history.incidents)
+    held = [[name, f"{count} of {total}"] for name, count in history.culprits]
+    held += [["not told", f"{history.not_told} of {total}"]] if history.not_told else []
+    text += "\n\n" + plain_table(["held most", "incidents"], [[printable(cell) for cell in row] for row in held])
+    killed = [[name, str(count)] for name, count in _victims(history)]
+    if killed:
+        text += "\n\n" + plain_table(["killed", "processes"], killed)
+    return text
+
+
+def _victims(history: History) -> list[tuple[str, int]]:
+    killed: Counter[str] = Counter()
+    for incident in history.incidents:
+        killed.update(dict(incident.victims))
+    return sorted(killed.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _incident(one: Incident) -> dict[str, Any]:
+    verdict = one.worst.verdict
+    return {
+        "at": one.at,
+        "first_event": one.first.number,
+        "last_event": one.last.number,
+        "kills": one.kills,
+        "victims": dict(one.victims),
+        "culprit": verdict.culprit,
+        "confidence": verdict.confidence,
+    }
+
+
+def _row(one: Incident) -> list[str]:
+    numbers = str(one.first.number) + (f" to {one.last.number}" if one.events > 1 else "")
+    killed = ", ".join(f"{service} ({count})" if count > 1 else service for service, count in one.victims) or "nobody"
+    culprit = one.worst.verdict.culprit or "not told"
+    return [in_words(one.at), numbers, str(one.kills), killed, printable(culprit), one.worst.verdict.confidence]
