@@ -68,16 +68,21 @@ class Connection:
     def transport(self) -> Transport:
         """The transport, made when it is first needed: it imports requests."""
         if self._transport is None:
-            from hypernode.api.transport import Transport
-
-            self._transport = Transport(
-                self.api_url,
-                timeout=float(self.value("timeout")),
-                pool_size=self.parallel,
-                rps=self.value("rps"),
-                ca_file=self.value("ca_file"),
-            )
+            self._transport = self.make_transport()
         return self._transport
+
+    def make_transport(self, *, timeout: float | None = None, deadline: float | None = None) -> Transport:
+        """Return a transport of its own to the same API, with other limits than usual; see `Transport`."""
+        from hypernode.api.transport import DEADLINE, Transport
+
+        return Transport(
+            self.api_url,
+            timeout=float(self.value("timeout")) if timeout is None else timeout,
+            deadline=DEADLINE if deadline is None else deadline,
+            pool_size=self.parallel,
+            rps=self.value("rps"),
+            ca_file=self.value("ca_file"),
+        )
 
     def address(self, nodes: Sequence[str]) -> None:
         """Tell which nodes the command is about: an unnamed HYPERNODE_API_TOKEN counts only for a single one."""

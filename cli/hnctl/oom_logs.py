@@ -10,11 +10,18 @@ import click
 from hnctl.exits import Exit
 from hnctl.printing import print_note
 from hnctl.render.printable import printable
-from hypernode.errors import InputError
+from hypernode.errors import HypernodeError, InputError
 
 if TYPE_CHECKING:
-    from hypernode.oom.events import Event
+    from collections.abc import Callable
+    from datetime import datetime
 
+    from hnctl.connection import Connection
+    from hypernode.oom.events import Event
+    from hypernode.oom.logs import Entry
+
+_PATIENCE = 5.0
+_MOST_FLOWS = 500
 _PATH = click.Path(path_type=Path, allow_dash=True)
 files_argument = click.argument("files", metavar="[FILE]...", nargs=-1, type=_PATH)
 event_argument = click.argument("event", metavar="[N|last] [FILE]...", nargs=-1, type=_PATH)
@@ -71,3 +78,33 @@ class Logs:
         if not self.broken:
             return Exit.OK
         return Exit.PARTLY if len(self.broken) < len(self.paths) else Exit.FAILED
+
+
+def flow_entries(link: Connection, since: datetime, until: datetime, miss: Callable[[str, str], None]) -> list[Entry]:
+    """Return the flows of the node that we stand on, when there is a token for it; `miss` is told why there are none.
+
+    The API is asked once and for a few seconds only: an explanation must not wait for it.
+    """
+    from hypernode.api.flows import Flows
+    from hypernode.credentials import own_name
+    from hypernode.names import check_node
+    from hypernode.oom.logs import Entry
+
+    node = own_name()
+    if node is None:
+        miss("the logbook", "this machine does not tell which node it is")
+        return []
+    found = []
+    try:
+        link.address([check_node(node)])
+        token = link.token(node)
+        with link.make_transport(timeout=_PATIENCE, deadline=0.0) as transport:
+            for flow in Flows(transport, node, token).iter(_MOST_FLOWS):
+                if flow.created_at is not None and flow.created_at < since:
+                    break
+                if flow.created_at is not None and flow.created_at <= until:
+                    text = f"{flow.name} {flow.state or 'not started'}"
+                    found.append(Entry(flow.created_at.astimezone(), "flow", text, "when it was ordered"))
+    except HypernodeError as exc:
+        miss(f"the logbook of {node}", exc.message)
+    return found

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from odd_servers import serving
 from processes import run
 from runs import Hnctl
 
@@ -270,6 +271,44 @@ def test_a_timeline_lays_the_other_logs_beside_the_event(hnctl: Hnctl, shop: Pat
     assert "event 1 (this one): killed php8.3 (200), php8.3 asked" in shown.out
     assert "canary-5c1" not in shown.out, "what customers typed is not shown"
     assert f"Left out: {shop}/var/log/php-fpm/php-slow.log: there is none" in shown.err
+
+
+def test_a_timeline_has_the_flows_of_the_node_when_there_is_a_token(
+    hnctl: Hnctl, shop: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (shop / "etc" / "hypernode").mkdir(parents=True)
+    (shop / "etc" / "hypernode" / "app.json").write_text('{"tag": "kaasshop"}')
+    flow = {"uuid": "1", "name": "update_node", "state": "success", "logbook": "kaasshop"}
+    times = ["2024-03-05T10:30:00Z", "2024-03-05T10:12:00Z", "2024-03-04T10:12:00Z"]
+    pages = {"results": [{**flow, "created_at": at} for at in times], "next": None, "count": 3}
+
+    def logbook(path: str) -> tuple[int, str, bytes]:
+        return 200, "application/json", json.dumps(pages).encode()
+
+    with serving(logbook) as api:
+        monkeypatch.setenv("HNCTL_API_URL", api.url)
+        without = hnctl("oom", "timeline", "1", "-o", "json")
+        assert "Left out: the logbook of kaasshop: " in without.err
+        assert not api.calls
+        monkeypatch.setenv("HYPERNODE_API_TOKEN", "canary-7f3")
+        shown = hnctl("oom", "timeline", "1", "-o", "json")
+        from_elsewhere = hnctl("oom", "timeline", "1", shop / "var" / "log" / "kern.log", "-o", "json")
+    flows = [(entry["offset"], entry["text"]) for entry in shown.json["entries"] if entry["what"] == "flow"]
+    assert flows == [("-180 s", "update_node success")]
+    assert not [entry for entry in from_elsewhere.json["entries"] if entry["what"] == "flow"]
+    assert len(api.calls) == 1
+
+
+def test_a_timeline_does_not_wait_for_an_api_that_fails(hnctl: Hnctl, shop: Path, monkeypatch: pytest.MonkeyPatch):
+    (shop / "etc" / "hypernode").mkdir(parents=True)
+    (shop / "etc" / "hypernode" / "app.json").write_text('{"tag": "kaasshop"}')
+    monkeypatch.setenv("HYPERNODE_API_TOKEN", "canary-7f3")
+    with serving(lambda path: (500, "text/plain", b"")) as api:
+        monkeypatch.setenv("HNCTL_API_URL", api.url)
+        shown = hnctl("oom", "timeline", "1", "-o", "json")
+    assert shown.status == 0
+    assert "Left out: the logbook of kaasshop: " in shown.err
+    assert len(api.calls) == 1
 
 
 def test_a_timeline_can_be_wider_and_show_sql_as_it_is(hnctl: Hnctl, shop: Path):

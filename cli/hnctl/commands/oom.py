@@ -13,7 +13,7 @@ from hnctl.commands.oom_advice import advice
 from hnctl.commands.oom_node import protect, scores
 from hnctl.connection import Connection
 from hnctl.exits import Exit
-from hnctl.oom_logs import Logs, chosen_event, event_argument, files_argument
+from hnctl.oom_logs import Logs, chosen_event, event_argument, files_argument, flow_entries
 from hnctl.options import option, output_option
 from hnctl.printing import print_either
 from hnctl.value_types import MOMENT, SECONDS, TICK
@@ -128,8 +128,8 @@ def _explain_none(logs: Logs, output: str, *, is_elsewhere: bool) -> Exit:
 def timeline(event: tuple[Path, ...], window: float, raw: bool, **options: Any) -> Exit:
     """Show what else happened around one event.
 
-    Slow queries and restarts of MySQL, slow and killed php-fpm, Magento's errors, PHP's and Redis' own limits, and cron
-    jobs of this node, all on this machine's clock. Logs that are missing are named.
+    Slow queries and restarts of MySQL, slow and killed php-fpm, Magento's errors, PHP's and Redis' own limits, cron
+    jobs and, with a token, the flows of this node, all on this machine's clock. Logs that are missing are named.
 
     Examples:
       hnctl oom timeline
@@ -144,7 +144,7 @@ def timeline(event: tuple[Path, ...], window: float, raw: bool, **options: Any) 
     from hypernode.oom.files import select
     from hypernode.oom.timeline import event_entry, look_around
 
-    output = Connection(**options).value("output")
+    link = Connection(**options)
     wanted, files = chosen_event(event)
     logs = Logs(files)
     found = logs.find(wanted)
@@ -158,8 +158,12 @@ def timeline(event: tuple[Path, ...], window: float, raw: bool, **options: Any) 
     entries = [event_entry(n, one, moment(one.at), chosen=n == number) for n, one in kills if one.at is not None]
     around = look_around([at], timedelta(seconds=window), zone=zone_of(center.at), raw=raw, on_problem=logs.miss)
     entries += around.entries
+    if not files:
+        entries += flow_entries(link, at - timedelta(seconds=window), at + timedelta(seconds=window), logs.miss)
     entries.sort(key=lambda entry: entry.at)
-    print_listing(Listing("entries", TIMELINE_COLUMNS, [timeline_row(entry, at) for entry in entries]), output)
+    print_listing(
+        Listing("entries", TIMELINE_COLUMNS, [timeline_row(entry, at) for entry in entries]), link.value("output")
+    )
     return logs.status()
 
 
