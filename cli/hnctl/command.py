@@ -14,8 +14,8 @@ import click
 from hnctl.exits import Exit, exit_for
 from hnctl.options import prefer_typed
 from hnctl.printing import print_data, print_note
-from hnctl.render.printable import printable
 from hypernode.errors import FileError, HypernodeError
+from hypernode.printable import printable
 
 
 class Command(click.Command):

@@ -9,8 +9,8 @@ import click
 
 from hnctl.exits import Exit
 from hnctl.printing import print_note
-from hnctl.render.printable import printable
 from hypernode.errors import HypernodeError, InputError
+from hypernode.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

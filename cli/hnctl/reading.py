@@ -10,12 +10,12 @@ from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_failures
 from hnctl.printing import print_listing, print_note
 from hnctl.render.error import error_document
-from hnctl.render.printable import printable
 from hnctl.render.progress import progress
 from hnctl.selection import Selection, choose, load_fleet, naming_fleet
 from hnctl.ways import find_ways
 from hypernode.catalogue import UNREADABLE, Catalogue, Setting, SettingValue
 from hypernode.errors import HypernodeError
+from hypernode.printable import printable
 
 if TYPE_CHECKING:
     from hypernode.fleet.ways import Way

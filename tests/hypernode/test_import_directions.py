@@ -15,13 +15,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SDK = ROOT / "sdk" / "hypernode"
 
-BOTTOM = {"errors", "names", "places", "config", "private_files", "version"}
+BOTTOM = {"errors", "names", "places", "config", "private_files", "printable", "version"}
 MAY_IMPORT = {
     "errors": set[str](),
     "version": set[str](),
     "names": BOTTOM,
     "places": BOTTOM,
     "private_files": BOTTOM,
+    "printable": set[str](),
     "config": BOTTOM,
     "secrets": BOTTOM,
     "refusals": BOTTOM | {"secrets"},
@@ -72,6 +73,7 @@ PURE = [
     "catalogue.py",
     "errors.py",
     "names.py",
+    "printable.py",
 ]
 IMPURE_PARTS = {"fleet/spec.py": {"load"}}
 """Functions of a pure file that may do I/O."""

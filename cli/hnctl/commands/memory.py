@@ -169,7 +169,7 @@ def _finish_first(signals: list[int]) -> Iterator[None]:
 
 def _line(result: Result, limits: Limits) -> str:
     """Return what happened as one line of a log."""
-    from hnctl.render.printable import printable
+    from hypernode.printable import printable
 
     parts = [_numbers(result, limits), result.why + (f" ({hint})" if (hint := _hint(result)) else ""), *result.notes]
     if result.what in (What.RESTARTED, What.WOULD_RESTART) and result.unseen:

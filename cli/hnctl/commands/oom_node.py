@@ -84,9 +84,9 @@ def scores(cgroup: str | None, top: int, output: str | None) -> None:
 
 def _find_cgroup(typed: str, processes: Sequence[Process], swap_kib: int) -> tuple[str, Limit]:
     """Return the cgroup's own path and its limit; tell when it has none, and which above it has."""
-    from hnctl.render.printable import printable
     from hypernode.catalogue import closest
     from hypernode.node.processes import Limit, is_in_cgroup, read_limit, tidy_cgroup
+    from hypernode.printable import printable
 
     path = tidy_cgroup(typed)
     limit = read_limit(path, swap_kib)
@@ -199,8 +199,8 @@ def _cut(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _tell(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> None:
-    from hnctl.render.printable import printable
     from hypernode.oom.sizes import size
+    from hypernode.printable import printable
 
     protected = summary["protected"]
     if rows:
@@ -251,9 +251,9 @@ def protect(max_total: MaxTotal, timeout: float | None, command: tuple[str, ...]
       hnctl oom protect -- php bin/magento indexer:reindex
       hnctl oom protect --max-total 2G --timeout 2h -- php import.php --all
     """
-    from hnctl.render.printable import printable
     from hypernode.node.processes import find_proc
     from hypernode.node.protect import find_tool, run
+    from hypernode.printable import printable
 
     tool = find_tool()
     proc = find_proc()

@@ -86,8 +86,8 @@ def _find(link: Connection, services: Sequence[str], nodes: tuple[str, ...], fil
 
 
 def _agree(chosen: Mapping[str, Servicectl], *, yes: bool) -> None:
-    from hnctl.render.printable import printable
     from hnctl.rollout import may_ask
+    from hypernode.printable import printable
 
     if yes:
         return

@@ -21,10 +21,10 @@ from hnctl.options import (
     selection_options,
 )
 from hnctl.printing import print_data
-from hnctl.render.printable import printable
 from hnctl.selection import Selection, catalogue_for, choose, load_fleet, naming_fleet
 from hnctl.ways import find_ways
 from hypernode.catalogue import UNREADABLE, Catalogue, Setting, SettingValue, as_shown
+from hypernode.printable import printable
 from hypernode.secrets import MASK, Secret
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hnctl.render.listing import FORMAT_VERSION, cell
-from hnctl.render.printable import printable
 from hnctl.render.setting import card
 from hypernode.catalogue import Setting, SettingValue
 from hypernode.fleet.spec import LIFTED, Fleet, Wish
+from hypernode.printable import printable
 from hypernode.secrets import MASK, Reference, Secret
 
 if TYPE_CHECKING:

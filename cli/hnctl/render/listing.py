@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hnctl.render.printable import printable
+from hypernode.printable import printable
 
 FORMAT_VERSION = 1
 _GAP = 2

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from hnctl.render.listing import FORMAT_VERSION, plain_table
-from hnctl.render.printable import printable
 from hypernode.oom.clock import in_words
 from hypernode.oom.events import Event, Task, Victim
 from hypernode.oom.logs import Entry
@@ -15,6 +14,7 @@ from hypernode.oom.replay import Replay
 from hypernode.oom.services import PAGE_KIB, PROTECTED, Usage, service_of
 from hypernode.oom.sizes import size
 from hypernode.oom.verdict import Verdict
+from hypernode.printable import printable
 
 COLUMNS = ("number", "when", "asked", "died", "size", "protection", "scope", "largest")
 TIMELINE_COLUMNS = ("when", "offset", "what", "doubt", "text")

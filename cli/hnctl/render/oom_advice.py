@@ -9,10 +9,10 @@ from typing import Any
 
 from hnctl.render.console import make_console
 from hnctl.render.listing import FORMAT_VERSION
-from hnctl.render.printable import printable
 from hypernode.oom.advice import Advice
 from hypernode.oom.cures import Cure
 from hypernode.oom.evidence import Evidence
+from hypernode.printable import printable
 
 _WIDEST = 100
 

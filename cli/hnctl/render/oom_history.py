@@ -6,10 +6,10 @@ from collections import Counter
 from typing import Any
 
 from hnctl.render.listing import FORMAT_VERSION, plain_table
-from hnctl.render.printable import printable
 from hypernode.oom.clock import in_words
 from hypernode.oom.history import WEEKDAYS, History
 from hypernode.oom.incidents import Incident
+from hypernode.printable import printable
 
 _MOST_INCIDENTS = 10
 

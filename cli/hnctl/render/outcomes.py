@@ -8,8 +8,8 @@ from typing import Any
 from hnctl.exits import Exit
 from hnctl.render.error import error_document
 from hnctl.render.listing import FORMAT_VERSION
-from hnctl.render.printable import printable
 from hypernode.fleet.rollout import STATES, Outcome
+from hypernode.printable import printable
 
 _WORDS = {
     "done": "done",

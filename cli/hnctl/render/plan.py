@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hnctl.render.listing import markdown_table, markdown_text
-from hnctl.render.printable import printable
 from hypernode.fleet.plan import Change, Plan
+from hypernode.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hnctl.printing import print_note
-from hnctl.render.printable import printable
+from hypernode.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hnctl.render.listing import cell
-from hnctl.render.printable import printable
 from hypernode.catalogue import HAZARDS, Setting, as_text
+from hypernode.printable import printable
 
 
 def card(setting: Setting) -> dict[str, Any]:
