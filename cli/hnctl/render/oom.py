@@ -10,7 +10,7 @@ from hnctl.render.listing import FORMAT_VERSION, plain_table
 from hypernode.oom.clock import in_words
 from hypernode.oom.events import Event, Task, Victim
 from hypernode.oom.logs import Entry
-from hypernode.oom.replay import Replay
+from hypernode.oom.replay import NOT_KNOWN, TRIGGER_SOURCE, Replay
 from hypernode.oom.services import PAGE_KIB, PROTECTED, Usage, service_of
 from hypernode.oom.sizes import size
 from hypernode.oom.verdict import Verdict
@@ -19,10 +19,6 @@ from hypernode.printable import printable
 COLUMNS = ("number", "when", "asked", "died", "size", "protection", "scope", "largest")
 TIMELINE_COLUMNS = ("when", "offset", "what", "doubt", "text")
 _BAR = 30
-_TRIGGER_SOURCE = "5 since the platform's release 5874, 2 before it, by its changelog"
-_NOT_KNOWN = (
-    "how much later a permissive node ends processes, and which; the killer's own signals leave no line in the log."
-)
 _MOST_PROCESSES = 10
 
 
@@ -133,23 +129,23 @@ def replay_document(found: Replay) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "threshold": found.threshold,
         "window_seconds": found.window,
-        "source": _TRIGGER_SOURCE,
+        "source": TRIGGER_SOURCE,
         "incidents": [asdict(incident) for incident in found.incidents],
         "stepped_in": found.stepped_in,
         "unclear": found.unclear,
         "untimed_kills": found.untimed_kills,
-        "verdict": _replayed(found),
-        "not_known": _NOT_KNOWN,
+        "verdict": found.sentence,
+        "not_known": NOT_KNOWN,
     }
 
 
 def render_replay(found: Replay) -> str:
     """Return a replay for a person."""
     lines = [
-        _replayed(found),
+        found.sentence,
         "",
-        f"Trigger: {found.threshold} cgroup kills within {found.window:g} s ({_TRIGGER_SOURCE}).",
-        f"Not known: {_NOT_KNOWN}",
+        f"Trigger: {found.threshold} cgroup kills within {found.window:g} s ({TRIGGER_SOURCE}).",
+        f"Not known: {NOT_KNOWN}",
     ]
     if found.untimed_kills:
         lines.append(f"Left out: {found.untimed_kills} kills without a time.")
@@ -162,22 +158,6 @@ def render_replay(found: Replay) -> str:
         ]
         text += "\n\n" + plain_table(["incident", "kills", "in a cgroup", "most within the window"], rows)
     return text
-
-
-def _replayed(found: Replay) -> str:
-    total, kills = len(found.incidents), sum(incident.kills for incident in found.incidents)
-    if not total:
-        return "There are no kills in these logs, so permissive_memory_management would have changed nothing."
-    times = f"({kills} kill{'s' * (kills != 1)})"
-    counted = f"{total} incident{'s' * (total != 1)} {times}"
-    if not found.stepped_in and not found.unclear:
-        where = f"In none of {counted} would the platform's own killer have stepped in"
-        if total == 1:
-            where = f"In the only incident {times} the platform's own killer would not have stepped in"
-        return f"{where}, so permissive_memory_management would have changed nothing."
-    sure = f"In {found.stepped_in} of {counted} the platform's own killer would have stepped in"
-    open_ = f", in {found.unclear} more the log leaves it open" if found.unclear else ""
-    return f"{sure}{open_}; only there could permissive_memory_management have changed anything."
 
 
 def _span(least: int, most: int) -> str:

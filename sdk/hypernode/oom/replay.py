@@ -14,6 +14,11 @@ from hypernode.oom.clock import moment
 from hypernode.oom.events import Event
 from hypernode.oom.incidents import SAME_INCIDENT
 
+TRIGGER_SOURCE = "5 since the platform's release 5874, 2 before it, by its changelog"
+NOT_KNOWN = (
+    "how much later a permissive node ends processes, and which; the killer's own signals leave no line in the log."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
@@ -47,6 +52,23 @@ class Replay:
     def unclear(self) -> int:
         """Incidents in which the log leaves open whether it was."""
         return sum(incident.at_least < self.threshold <= incident.at_most for incident in self.incidents)
+
+    @property
+    def sentence(self) -> str:
+        """What it means for permissive_memory_management, in a sentence."""
+        total, kills = len(self.incidents), sum(incident.kills for incident in self.incidents)
+        if not total:
+            return "There are no kills in these logs, so permissive_memory_management would have changed nothing."
+        times = f"({kills} kill{'s' * (kills != 1)})"
+        counted = f"{total} incident{'s' * (total != 1)} {times}"
+        if not self.stepped_in and not self.unclear:
+            where = f"In none of {counted} would the platform's own killer have stepped in"
+            if total == 1:
+                where = f"In the only incident {times} the platform's own killer would not have stepped in"
+            return f"{where}, so permissive_memory_management would have changed nothing."
+        sure = f"In {self.stepped_in} of {counted} the platform's own killer would have stepped in"
+        open_ = f", in {self.unclear} more the log leaves it open" if self.unclear else ""
+        return f"{sure}{open_}; only there could permissive_memory_management have changed anything."
 
 
 @dataclass(frozen=True, slots=True)
