@@ -12,7 +12,7 @@ help:
 	@echo "make bench   print the table of speed ratios"
 	@echo "make format  let ruff format and mend the code"
 	@echo "make lock    pin requirements-dev.txt anew"
-	@echo "make picture draw the README's picture anew"
+	@echo "make picture draw the README's pictures anew"
 	@echo "make clean   take .venv and all caches away"
 
 # Stale when the pins or the package's own description changed since.

@@ -66,6 +66,7 @@ PURE = [
     "oom/cures.py",
     "oom/advice.py",
     "oom/sizes.py",
+    "oom/plots.py",
     "oom/replay.py",
     "oom/logs.py",
     "oom/scan.py",

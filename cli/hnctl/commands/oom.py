@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from hnctl.command import Command
-from hnctl.commands.oom_advice import advice
+from hnctl.commands.oom_advice import advice, report
 from hnctl.commands.oom_node import protect, scores
 from hnctl.connection import Connection
 from hnctl.exits import Exit
@@ -26,6 +26,7 @@ def oom() -> None:
 
 
 oom.add_command(advice)
+oom.add_command(report)
 oom.add_command(scores)
 oom.add_command(protect)
 

@@ -1,4 +1,4 @@
-"""`hnctl oom advice`: what to do about a node that runs out of memory."""
+"""`hnctl oom advice` and `report`: what to do about a node that runs out of memory, and all of it as a page."""
 
 from __future__ import annotations
 
@@ -12,24 +12,34 @@ import click
 from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.exits import Exit
+from hnctl.extras import require_extra
 from hnctl.oom_logs import Logs, files_argument
 from hnctl.options import option, output_option
-from hnctl.printing import print_either
+from hnctl.printing import print_data, print_either, print_note
 from hnctl.value_types import SECONDS
-from hypernode.errors import InputError
+from hypernode.errors import HypernodeError, InputError
+from hypernode.printable import printable
 
 if TYPE_CHECKING:
     from hypernode.oom.events import Event
     from hypernode.oom.evidence import Evidence
+    from hypernode.oom.incidents import Incident
+    from hypernode.oom.logs import Entry
     from hypernode.oom.replay import Replaying
 
 _MOST_LOOKED_AT = 50
 """Incidents, the youngest, beside which the other logs are laid."""
 
+_CLOSE = 900.0
+"""Seconds before and after the worst event that are shown close up."""
+_window_option = option(
+    "--window", type=SECONDS, default="30m", help="How long before a kill its cause may lie.  [default: 30m]"
+)
+
 
 @click.command(cls=Command)
 @files_argument
-@option("--window", type=SECONDS, default="30m", help="How long before a kill its cause may lie.  [default: 30m]")
+@_window_option
 @output_option
 def advice(files: tuple[Path, ...], window: float, **options: Any) -> Exit:
     """Say what to do, the cure that most speaks for first.
@@ -50,6 +60,71 @@ def advice(files: tuple[Path, ...], window: float, **options: Any) -> Exit:
     given = advise(evidence)
     print_either(output, partial(render_advice, evidence, given), partial(advice_document, evidence, given))
     return logs.status()
+
+
+@click.command(cls=Command)
+@files_argument
+@option(
+    "-o",
+    "--html",
+    type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
+    metavar="FILE",
+    default=Path("oom-report.html"),
+    show_default=True,
+    help="Where to write the page; - is stdout.",
+)
+@_window_option
+@option("--title", metavar="TEXT", help="What the page is about.  [default: the node, or the logs]")
+def report(files: tuple[Path, ...], html: Path, window: float, title: str | None) -> Exit:
+    """Write all that is known as one page with pictures.
+
+    Events over time, memory by service, hours and weekdays, who held most, the worst event close up, advice and the
+    replay. The page is one file that loads nothing, can be read on a phone, in the dark and on paper, and be mailed.
+
+    Examples:
+      hnctl oom report -o report.html
+      hnctl oom report -o - kern.log > report.html
+    """
+    from datetime import datetime
+
+    from hypernode.credentials import own_name
+    from hypernode.oom.advice import advise
+    from hypernode.oom.report import Subject, make_report
+    from hypernode.private_files import replace_file
+    from hypernode.version import __version__
+
+    require_extra("report", "jinja2", "matplotlib")
+    logs = Logs(files)
+    evidence = gather(logs, window, is_elsewhere=bool(files))
+    worst = evidence.worst or next(iter(evidence.history.incidents), None)
+    name = title or (", ".join(map(str, files)) if files else own_name() or "this node")
+    subject = Subject(name, evidence, advise(evidence), worst, _close_up(evidence, worst))
+    page = make_report(subject, made_at=datetime.now(), version=__version__)
+    if str(html) == "-":
+        print_data(page)
+        return logs.status()
+    try:
+        replace_file(html.absolute(), page)
+    except OSError as exc:
+        raise HypernodeError(f"{html} cannot be written: {exc.strerror or exc}") from exc
+    kills, incidents = evidence.history.kills, len(evidence.history.incidents)
+    print_note(printable(f"{html}: {kills} kill{'s' * (kills != 1)} in {incidents} incident{'s' * (incidents != 1)}"))
+    return logs.status()
+
+
+def _close_up(evidence: Evidence, worst: Incident | None) -> list[Entry]:
+    """Return what was told of the minutes around one incident, its own kill included."""
+    from datetime import timedelta
+
+    from hypernode.oom.clock import moment
+    from hypernode.oom.timeline import event_entry
+
+    if worst is None or worst.worst.event.at is None:
+        return []
+    case = worst.worst
+    at = moment(str(case.event.at))
+    near = [entry for entry in evidence.entries if abs(entry.at - at) <= timedelta(seconds=_CLOSE)]
+    return sorted([*near, event_entry(case.number, case.event, at, chosen=True)], key=lambda entry: entry.at)
 
 
 def gather(logs: Logs, window: float, *, is_elsewhere: bool) -> Evidence:

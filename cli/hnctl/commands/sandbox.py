@@ -17,10 +17,11 @@ import click
 from hnctl.command import Command
 from hnctl.completion import complete_node
 from hnctl.exits import Exit
+from hnctl.extras import require_extra
 from hnctl.options import option
 from hnctl.printing import print_data
 from hnctl.value_types import SECONDS
-from hypernode.errors import InputError, InvalidNode, MissingPart, NoToken
+from hypernode.errors import InputError, InvalidNode, NoToken
 from hypernode.sandbox.faults import ANY, Fault, Rule, make_rules, parse_option, show_rules
 
 _option = partial(option, prefix="HNCTL_SANDBOX_")
@@ -84,7 +85,7 @@ def serve(
     Prints the variables that point hnctl to it. Requests can be read back, faults changed and values moved while
     it runs, under /_sandbox/, which is no part of the API.
     """
-    _check_installed()
+    require_extra("sandbox", *_EXTRA)
     from hypernode.sandbox.server import Sandbox
 
     try:
@@ -121,7 +122,7 @@ def demo() -> Exit:
 
     Example: hnctl sandbox demo
     """
-    _check_installed()
+    require_extra("sandbox", *_EXTRA)
     from hnctl.demo import play
 
     return play()
@@ -162,16 +163,6 @@ def node_tools(folder: Path, node: str | None) -> None:
         f'export PATH={shlex.quote(str(folder / "bin"))}:"$PATH"\n'
         f"export HNCTL_NODE_ROOT={shlex.quote(str(folder / 'root'))}"
     )
-
-
-def _check_installed() -> None:
-    """Tell a user in words when the optional extra is missing."""
-    from importlib.util import find_spec
-
-    if missing := [name for name in _EXTRA if find_spec(name) is None]:
-        raise MissingPart(
-            f"the sandbox is not installed ({', '.join(missing)} missing)", hint="pip install 'hnctl[sandbox]'"
-        )
 
 
 def _print_variables(url: str, tokens: Mapping[str, str]) -> None:

@@ -11,6 +11,7 @@
     incidents  events that belong together
     history    many incidents: a one-off, a pattern, or structural
     evidence   what advice rests on; cures are what can be done, and advice weighs them
+    plots      the pictures of the report, and report the page
     replay     a history of kills under the platform's documented trigger
     logs       the other logs of a shop; timeline lays them beside an event
 
