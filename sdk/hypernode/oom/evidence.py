@@ -20,6 +20,7 @@ from hypernode.products import Product
 _MOSTLY = 0.6
 _BACKGROUND = 3
 """A job that starts so often within one window runs all day, and tells nothing."""
+_AS_LARGE = 0.95
 _SHOWN = 3
 _STILL_IN_TIME = timedelta(minutes=1)
 """Clocks of logs differ; a job may be logged a little after the kill that it caused."""
@@ -75,9 +76,10 @@ class Evidence:
 
     @cached_property
     def worst(self) -> Incident | None:
-        """The incident whose report counts the most memory; None when no report has a table."""
+        """The youngest of those incidents whose reports count the most memory; None when no report has a table."""
         told = [one for one in self.history.incidents if one.worst.verdict.usages]
-        return max(told, key=lambda one: one.worst.held_kib) if told else None
+        most = max((one.worst.held_kib for one in told), default=0)
+        return next((one for one in reversed(told) if one.worst.held_kib >= _AS_LARGE * most), None)
 
     def usage(self, service: str) -> Usage | None:
         """Return what a service held in the worst incident; None: no process of it is in that report."""

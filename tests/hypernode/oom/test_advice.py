@@ -145,7 +145,7 @@ def test_incidents_all_day_long_want_more_memory_and_the_smallest_product_of_eac
     cure = named(weighed(events), "bigger product")
     assert cure.effect == "Would fit, with a fifth to spare: Falcon M (16 GB), Eagle L (16 GB)"
     assert cure.command is None
-    assert "at the worst moment (2026-11-02 03:10:00) the processes held at least 7.2 GiB" in cure.evidence
+    assert "at the worst moment (2026-11-06 23:10:00) the processes held at least 7.2 GiB" in cure.evidence
     assert "bigger product" not in names(weighed(nights(5, MYSQL, *WORKERS, TASK))), "a job by the clock is cheaper"
 
 
