@@ -67,6 +67,7 @@ PURE = [
     "oom/advice.py",
     "oom/sizes.py",
     "oom/plots.py",
+    "oom/ranking.py",
     "oom/replay.py",
     "oom/logs.py",
     "oom/scan.py",
