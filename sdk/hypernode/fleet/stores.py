@@ -16,7 +16,7 @@ from hypernode.api.settings import Settings
 from hypernode.api.transport import Transport
 from hypernode.catalogue import Catalogue, SettingValue
 from hypernode.errors import HypernodeError
-from hypernode.fleet.executors import as_they_end
+from hypernode.fleet.executors import for_each_node
 from hypernode.secrets import Secret
 
 if TYPE_CHECKING:
@@ -157,26 +157,7 @@ def read_nodes(
     Returns:
         What was kept of each node, and the errors of those that could not be read; both in the order of `nodes`.
     """
-    order = list(nodes)
-    current: dict[str, Mapping[str, Any]] = {}
-    failures: dict[str, HypernodeError] = {}
-    tasks = {executor.submit(_read_one, reader, node, names(node), keep): node for node in order}
-    try:
-        for task in as_they_end(tasks):
-            node = tasks[task]
-            try:
-                kept = task.result()
-                if kept is not None:
-                    current[node] = kept
-            except HypernodeError as exc:
-                failures[node] = exc
-            if on_node is not None:
-                on_node(node)
-    finally:
-        for task in tasks:
-            task.cancel()
-    return {n: current[n] for n in order if n in current}, {n: failures[n] for n in order if n in failures}
-
-
-def _read_one(reader: Reader, node: str, names: Collection[str] | None, keep: Keep) -> Mapping[str, Any] | None:
-    return keep(node, reader.read(node, names))
+    read, failures = for_each_node(
+        executor, list(nodes), lambda node: keep(node, reader.read(node, names(node))), on_node=on_node
+    )
+    return {node: kept for node, kept in read.items() if kept is not None}, failures
