@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hypernode.errors import InputError, ToolMissing, ToolTimedOut
+from hypernode.node.sink import Sink, pour
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,14 @@ class Shell(Protocol):
             HypernodeError: The machine cannot be reached.
         """
 
+    def save(self, argv: Sequence[str], into: Sink, *, timeout: float) -> Output:
+        """Run a command as `run` does, its stdout going into a file byte by byte; `Output.out` is empty.
+
+        Raises:
+            ToolError: It says more than `into` takes, and was ended.
+            HypernodeError: As for `run`, or the file cannot be written. What the file then holds counts for nothing.
+        """
+
 
 class LocalShell:
     """Runs commands on this machine."""
@@ -60,12 +69,20 @@ class LocalShell:
         except OSError as exc:
             raise missing(argv[0], "on this machine") from exc
 
+    def save(self, argv: Sequence[str], into: Sink, *, timeout: float) -> Output:
+        """Run a command; see `Shell.save`."""
+        try:
+            return run_process(argv, timeout=timeout, into=into)
+        except OSError as exc:
+            raise missing(argv[0], "on this machine") from exc
+
 
 def run_process(
     argv: Sequence[str],
     *,
     timeout: float,
     stdin: str = "",
+    into: Sink | None = None,
     environment: Mapping[str, str] | None = None,
     running: set[subprocess.Popen[bytes]] | None = None,
 ) -> Output:
@@ -74,13 +91,15 @@ def run_process(
     Args:
         argv: The command and its arguments.
         timeout: Seconds, after which it is killed.
-        stdin: What it may read.
+        stdin: What it may read; nothing with `into`.
+        into: See `Shell.save`; None: its stdout is text.
         environment: None: ours.
         running: Holds the process as long as it runs, for another thread to `kill`.
 
     Raises:
         ToolTimedOut: It did not end in time and was killed, with all that it had started.
         InputError: No command line can hold it.
+        HypernodeError: See `Shell.save`.
         OSError: There is no such command, or it cannot be started.
     """
     try:
@@ -102,7 +121,10 @@ def run_process(
     running.add(process)
     with process:
         try:
-            out, err = process.communicate(stdin.encode() if stdin else None, timeout=timeout)
+            if into is None:
+                out, err = process.communicate(stdin.encode() if stdin else None, timeout=timeout)
+            else:
+                out, err = b"", pour(process, into, timeout)
         except subprocess.TimeoutExpired:
             kill(process)
             raise ToolTimedOut(f"{os.path.basename(argv[0])} did not end within {timeout:.3g} s") from None

@@ -34,6 +34,7 @@ from hypernode.errors import (
 )
 from hypernode.names import parent_of
 from hypernode.node.shell import Output, kill, missing, run_process
+from hypernode.node.sink import Sink
 from hypernode.node.target import Target, check_host, check_user
 from hypernode.places import APP_FILE, cat_on_node
 from hypernode.refusals import tidy
@@ -123,8 +124,10 @@ class Ssh:
             self._names[target] = name
         return name
 
-    def run(self, target: Target, command: str, *, what: str, timeout: float, stdin: str = "") -> Output:
-        """Run one line in the remote shell; `what` names it in errors. See `SshShell.run`."""
+    def run(
+        self, target: Target, command: str, *, what: str, timeout: float, stdin: str = "", into: Sink | None = None
+    ) -> Output:
+        """Run one line in the remote shell; `what` names it in errors. See `SshShell.run`, and with `into` `save`."""
         # ssh answers 255 when it could not connect, when the line dropped, and when the command itself ended with 255.
         # So the remote shell says that the command begins and that it has ended, with a word that no output can hold.
         mark = f"hnctl-{secrets.token_hex(8)}"
@@ -136,6 +139,7 @@ class Ssh:
                 argv,
                 timeout=self._connect_timeout + timeout,
                 stdin=stdin,
+                into=into,
                 environment={**os.environ, "LC_ALL": "C"},  # ssh's own words are told apart
                 running=self._running,
             )
@@ -223,6 +227,13 @@ class SshShell:
             ConnectionFailed: It cannot be reached, or the line dropped; then `maybe_applied` is set.
             WrongNode: It is another node than was named; nothing was run.
         """
+        return self._run(argv, timeout=timeout, stdin=stdin)
+
+    def save(self, argv: Sequence[str], into: Sink, *, timeout: float) -> Output:
+        """Run a command; see `Shell.save`, and `run` for its errors."""
+        return self._run(argv, timeout=timeout, into=into)
+
+    def _run(self, argv: Sequence[str], *, timeout: float, stdin: str = "", into: Sink | None = None) -> Output:
         if self._node is not None:
             name = self._ssh.name_of(self._target, what=argv[0], timeout=timeout)
             if name is not None and name not in (self._node, parent_of(self._node)):
@@ -231,7 +242,7 @@ class SshShell:
                     hint="Look at ssh: {host, port, user} in the fleet file, and at ssh's own configuration",
                     node=self._node,
                 )
-        done = self._ssh.run(self._target, quote(argv), what=argv[0], timeout=timeout, stdin=stdin)
+        done = self._ssh.run(self._target, quote(argv), what=argv[0], timeout=timeout, stdin=stdin, into=into)
         if done.status == _COMMAND_NOT_THERE:
             raise missing(argv[0], f"on {self._target.host}")
         return done
