@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +14,6 @@ from hypernode.errors import HypernodeError, InputError
 from hypernode.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from hnctl.connection import Connection
@@ -39,22 +39,46 @@ def chosen_event(words: tuple[Path, ...]) -> tuple[int | None, tuple[Path, ...]]
 
 
 class Logs:
-    """The logs that a command reads, and which of them could not be read."""
+    """The logs that a command reads, and which of them could not be read.
 
-    def __init__(self, files: tuple[Path, ...]) -> None:
-        from hypernode.oom.files import find_logs
+    Args:
+        paths: Where they are.
+        of: The node that they were fetched from; None: they are the user's own.
+        is_elsewhere: Whether they tell of another machine, of which nothing else is known here.
+        say: Tells a person.
+    """
 
-        self.paths = list(files) or find_logs()
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        *,
+        of: str | None = None,
+        is_elsewhere: bool = True,
+        say: Callable[[str], None] = print_note,
+    ) -> None:
+        self.paths = paths
+        self.is_elsewhere = is_elsewhere
         self.broken: list[str] = []
+        self._of = of
+        self._say = say
+
+    def select(self, **which: Any) -> Iterator[tuple[int, Event]]:
+        """Yield numbered events; see `hypernode.oom.files.select`."""
+        from dataclasses import replace
+
+        from hypernode.oom.files import select
+
+        for number, event in select(self.paths, on_problem=self.tell, **which):
+            yield number, event if self._of is None else replace(event, source=self._name(str(event.source)))
 
     def tell(self, path: str, text: str) -> None:
         """Tell that a log cannot be read, or not to its end."""
         self.broken.append(path)
-        print_note(printable(f"{path}: {text}"))
+        self._say(printable(f"{self._name(path)}: {text}"))
 
     def miss(self, path: str, text: str) -> None:
-        """Tell that another log is not there; the timeline is what the others tell."""
-        print_note(printable(f"Left out: {path}: {text}"))
+        """Tell that another log is not there; what is shown is what the others tell."""
+        self._say(printable(f"Left out: {path}: {text}"))
 
     def find(self, number: int | None) -> tuple[int, Event] | None:
         """Return one event with its number and its whole table; None when the logs hold no event at all.
@@ -62,11 +86,9 @@ class Logs:
         Raises:
             InputError: There are events, and none of that number.
         """
-        from hypernode.oom.files import select
-
         found = None
         total = 0
-        for total, event in select(self.paths, keep_tasks=True, on_problem=self.tell):
+        for total, event in self.select(keep_tasks=True):
             if number in (None, total):
                 found = total, event
         if found is None and (total or number is not None):
@@ -78,6 +100,20 @@ class Logs:
         if not self.broken:
             return Exit.OK
         return Exit.PARTLY if len(self.broken) < len(self.paths) else Exit.FAILED
+
+    def _name(self, path: str) -> str:
+        return path if self._of is None else f"{self._of}:{Path(path).name}"
+
+
+def named_logs(files: tuple[Path, ...]) -> Logs:
+    """Return the logs that were named; without any, those of the node that we stand on.
+
+    Raises:
+        InputError: It has none.
+    """
+    from hypernode.oom.files import find_logs
+
+    return Logs(list(files) or find_logs(), is_elsewhere=bool(files))
 
 
 def flow_entries(link: Connection, since: datetime, until: datetime, miss: Callable[[str, str], None]) -> list[Entry]:

@@ -42,8 +42,8 @@ def _selecting(*options: Any) -> Callable[[F], F]:
             nodes: tuple[str, ...],
             groups: tuple[str, ...],
             exclude: tuple[str, ...],
-            where: str | None,
             file: str | None,
+            where: str | None = None,
             all_nodes: bool = False,
             **others: Any,
         ) -> Any:
@@ -66,10 +66,11 @@ refresh_option = option("--refresh", is_flag=True, help="Ask the API for its lis
 timeout_option = option(
     "--timeout", type=TICK, help="Time to wait for an answer, of the API or over SSH.  [default: 20s]"
 )
+_parallel_option = option("--parallel", type=PARALLEL, help="Nodes at once.  [default: 8]")
 connection_options = _all(
     option("--api-url", metavar="URL", help="Address of the API."),
     option("--ca-file", metavar="FILE", help="Certificates to trust instead of the system's."),
-    option("--parallel", type=PARALLEL, help="Nodes at once.  [default: 8]"),
+    _parallel_option,
     option("--rps", type=RPS, help="Most requests a second.  [default: no cap]"),
     timeout_option,
     option("-v", "--verbose", is_flag=True, help="Tell more: every node by itself, and where there is a second token."),
@@ -97,14 +98,15 @@ _group_option = option(
     shell_complete=complete_group,
     help="All nodes of a group of the fleet file.",
 )
+_exclude_option = option(
+    "--exclude",
+    metavar="NODE",
+    multiple=True,
+    shell_complete=complete_node,
+    help="Leave a node out; can be given again.",
+)
 _narrowing_options = _all(
-    option(
-        "--exclude",
-        metavar="NODE",
-        multiple=True,
-        shell_complete=complete_node,
-        help="Leave a node out; can be given again.",
-    ),
+    _exclude_option,
     option(
         "--where", metavar="EXPR", help="Only nodes for which this holds: 'php_version < 8.2 and product ~ FALCON'."
     ),
@@ -118,6 +120,10 @@ selection_options = _selecting(
 )
 selection_without_all_options = _selecting(node_option, _group_option, _narrowing_options)
 """For a command that is about all nodes when none is chosen, and whose --all means something else."""
+nodes_over_ssh_options = _selecting(
+    node_option, _group_option, _exclude_option, file_option, _parallel_option, timeout_option
+)
+"""For a command that is about this node when none is chosen, and reaches others over SSH."""
 
 rollout_options = _all(
     option("-y", "--yes", is_flag=True, help="Do not ask; never covers what needs --confirm."),

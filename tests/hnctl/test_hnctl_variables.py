@@ -37,6 +37,11 @@ def test_every_option_has_the_variable_of_its_name():
             name = f"SANDBOX_{name}"  # what the server does, and not how it is reached
         elif path == ("oom", "protect") and name == "TIMEOUT":
             name = "PROTECT_TIMEOUT"  # HNCTL_TIMEOUT is for an answer of the API
+        elif path == ("oom", "explain") and name == "ALL":
+            name = "EXPLAIN_ALL"  # it is about events, and HNCTL_ALL chooses nodes
+        elif path[0] == "oom" and name == "WINDOW":
+            owner = {"report": "ADVICE"}.get(path[1], path[1].upper())
+            name = f"{owner}_WINDOW"  # each is the time of something else
         assert option.envvar == f"HNCTL_{name}"
 
 

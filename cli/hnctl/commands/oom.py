@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,11 +15,17 @@ from hnctl.commands.oom_advice import advice, report
 from hnctl.commands.oom_node import protect, scores
 from hnctl.connection import Connection
 from hnctl.exits import Exit
-from hnctl.oom_logs import Logs, chosen_event, event_argument, files_argument, flow_entries
-from hnctl.options import option, output_option
-from hnctl.printing import print_either
+from hnctl.oom_fleet import Looked, Nodes, choose_nodes, is_chosen, look_at, look_at_each
+from hnctl.oom_logs import Logs, chosen_event, event_argument, files_argument, flow_entries, named_logs
+from hnctl.options import nodes_over_ssh_options, option, output_option
+from hnctl.printing import print_either, print_listing
+from hnctl.selection import Selection
 from hnctl.value_types import MOMENT, SECONDS, TICK
 from hypernode.errors import InputError
+
+if TYPE_CHECKING:
+    from hypernode.oom.events import Event
+    from hypernode.oom.history import History
 
 
 @click.group()
@@ -30,100 +38,194 @@ oom.add_command(report)
 oom.add_command(scores)
 oom.add_command(protect)
 
+_NONE = "No out-of-memory events."
+
 
 @oom.command(cls=Command)
 @files_argument
 @option("--since", type=MOMENT, metavar="TIME", help="Only from TIME on: 2024-03-05, 2024-03-05T10:15, or 24h ago.")
 @option("--until", type=MOMENT, metavar="TIME", help="Only before TIME.")
-@option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N events.")
+@option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N events of each node.")
+@nodes_over_ssh_options
 @output_option
-def events(files: tuple[Path, ...], since: float | None, until: float | None, last: int | None, **options: Any) -> Exit:
+def events(
+    files: tuple[Path, ...],
+    since: float | None,
+    until: float | None,
+    last: int | None,
+    selection: Selection,
+    **options: Any,
+) -> Exit:
     """List the kills of the kernel's oom-killer.
 
     Reads kernel logs of any kind, rotated and compressed ones too, in order of time; - is stdin. Without a file it is
-    /var/log/kern.log* of this node. Nothing is sent anywhere.
+    /var/log/kern.log* of this node, or of the nodes that are named: those are fetched over SSH, and the worst of them
+    comes first.
 
     Examples:
       hnctl oom events
       hnctl oom events kern.log.2.gz kern.log --last 5
       journalctl -k | hnctl oom events -
+      hnctl oom events --group magento --since 24h
     """
-    from hnctl.printing import print_listing
     from hnctl.render.listing import Listing
     from hnctl.render.oom import COLUMNS, event_row
-    from hypernode.oom.files import select
 
-    output = Connection(**options).value("output")
-    logs = Logs(files)
-    found = select(logs.paths, since=since, until=until, last=last, on_problem=logs.tell)
-    if output in ("table", "markdown"):
-        rows = [event_row(number, event) for number, event in found]
-    else:
-        rows = [event.as_json() for _, event in found]
-    empty = "" if logs.broken else "No out-of-memory events."
-    print_listing(Listing("events", COLUMNS, rows, empty=empty), output)
+    link = Connection(**options)
+    output = link.value("output")
+    for_person = output in ("table", "markdown")
+    chosen = {"since": since, "until": until, "last": last}
+
+    def row(number: int, event: Event) -> dict[str, Any]:
+        return event_row(number, event) if for_person else event.as_json()
+
+    if is_chosen(selection):
+        looked = look_at_each(link, choose_nodes(link, selection, files), partial(_look_at_events, chosen))
+        return _print_events_of_nodes(link, looked, row)
+    logs = named_logs(files)
+    rows = [row(*one) for one in logs.select(**chosen)]
+    print_listing(Listing("events", COLUMNS, rows, empty="" if logs.broken else _NONE), output)
     return logs.status()
+
+
+def _look_at_events(chosen: Mapping[str, Any], logs: Logs) -> tuple[list[tuple[int, Event]], History]:
+    """Return the chosen events of a node, and what they have in common; both without tables."""
+    from hypernode.oom.history import look_back
+    from hypernode.oom.incidents import incidents
+
+    found: list[tuple[int, Event]] = []
+
+    def noted() -> Iterator[tuple[int, Event]]:
+        for number, event in logs.select(keep_tasks=True, **chosen):
+            found.append((number, replace(event, tasks=())))
+            yield number, event
+
+    history = look_back(incidents(noted()))
+    return found, history
+
+
+def _print_events_of_nodes(
+    link: Connection,
+    looked: Looked[tuple[list[tuple[int, Event]], History]],
+    row: Callable[[int, Event], dict[str, Any]],
+) -> Exit:
+    from hnctl.render.listing import Listing
+    from hnctl.render.oom import COLUMNS
+    from hypernode.oom.ranking import rank
+
+    worst_first = rank({node: history for node, (_, history) in looked.seen.items()}).nodes
+    rows = [{"node": node, **row(*one)} for node in worst_first for one in looked.seen[node][0]]
+    empty = "" if looked.failures else _NONE
+    print_listing(Listing("events", ("node", *COLUMNS), rows, looked.documents(), empty), link.value("output"))
+    return looked.end()
 
 
 @oom.command(cls=Command)
 @event_argument
-@option("--all", "everything", is_flag=True, help="All events together: a one-off, a pattern, or structural.")
+@option(
+    "--all",
+    "everything",
+    prefix="HNCTL_EXPLAIN_",
+    is_flag=True,
+    help="All events together: a one-off, a pattern, or structural.",
+)
+@nodes_over_ssh_options
 @output_option
-def explain(event: tuple[Path, ...], everything: bool, **options: Any) -> Exit:
+def explain(event: tuple[Path, ...], everything: bool, selection: Selection, **options: Any) -> Exit:
     """Explain one event: who was hurt, and who held the memory.
 
     N is its number in hnctl oom events. The memory of each service comes from the report's own table, and how sure the
-    verdict is goes with it. --all tells what the events have in common.
+    verdict is goes with it. --all tells what the events have in common. Of several nodes it tells which is worst off,
+    and what the nodes have in common.
 
     Examples:
       hnctl oom explain
       hnctl oom explain 3 kern.log
       hnctl oom explain --all
+      hnctl oom explain --group magento
     """
-    from hnctl.render.oom import render_verdict, verdict_document
-    from hypernode.oom.verdict import judge
-
-    output = Connection(**options).value("output")
+    link = Connection(**options)
     number, files = chosen_event(event)
-    logs = Logs(files)
+    if everything and number is not None:
+        raise click.UsageError(f"--all is about all events; leave out {number}")
+    if is_chosen(selection):
+        return _explain_nodes(link, choose_nodes(link, selection, files), number, everything=everything)
+    logs = named_logs(files)
     if everything:
-        if number is not None:
-            raise click.UsageError(f"--all is about all events; leave out {number}")
-        return _explain_all(logs, output)
-    found = logs.find(number)
-    if found is None:
-        return _explain_none(logs, output, is_elsewhere=bool(files))
-    verdict = judge(found[1])
-    print_either(output, partial(render_verdict, *found, verdict), partial(verdict_document, *found, verdict))
+        _print_history(link, _history_of(logs))
+    elif (found := logs.find(number)) is not None:
+        _print_event(link, found)
+    else:
+        _print_none(link, logs)
     return logs.status()
 
 
-def _explain_all(logs: Logs, output: str) -> Exit:
-    from hnctl.render.oom_history import history_document, render_history
-    from hypernode.oom.files import select
+def _explain_nodes(link: Connection, nodes: Nodes, number: int | None, *, everything: bool) -> Exit:
+    from hnctl.render.oom_history import ranking_document, render_ranking
+    from hypernode.oom.ranking import rank
+
+    if len(nodes.names) > 1 and number is not None:
+        raise click.UsageError(f"event {number} of which node? Name one, or leave out the number.")
+    if len(nodes.names) == 1 and not everything:
+        found, status = look_at(link, nodes, lambda logs: logs.find(number))
+        _print_event(link, found) if found is not None else _print_none(link, None)
+        return status
+    if len(nodes.names) == 1:
+        history, status = look_at(link, nodes, _history_of)
+        _print_history(link, history)
+        return status
+    looked = look_at_each(link, nodes, _history_of)
+    ranking = rank(looked.seen)
+    print_either(
+        link.value("output"),
+        partial(render_ranking, ranking, looked.seen),
+        partial(ranking_document, ranking, looked.seen, looked.failures),
+    )
+    return looked.end()
+
+
+def _history_of(logs: Logs) -> History:
     from hypernode.oom.history import look_back
     from hypernode.oom.incidents import incidents
 
-    history = look_back(incidents(select(logs.paths, keep_tasks=True, on_problem=logs.tell)))
-    print_either(output, partial(render_history, history), partial(history_document, history))
-    return logs.status()
+    return look_back(incidents(logs.select(keep_tasks=True)))
 
 
-def _explain_none(logs: Logs, output: str, *, is_elsewhere: bool) -> Exit:
+def _print_event(link: Connection, found: tuple[int, Event]) -> None:
+    from hnctl.render.oom import render_verdict, verdict_document
+    from hypernode.oom.verdict import judge
+
+    verdict = judge(found[1])
+    output = link.value("output")
+    print_either(output, partial(render_verdict, *found, verdict), partial(verdict_document, *found, verdict))
+
+
+def _print_history(link: Connection, history: History) -> None:
+    from hnctl.render.oom_history import history_document, render_history
+
+    print_either(link.value("output"), partial(render_history, history), partial(history_document, history))
+
+
+def _print_none(link: Connection, logs: Logs | None) -> None:
     """Tell that the kernel killed nothing, and, of this node, what else may have been taken for it."""
     from hnctl.render.oom_advice import quiet_document, render_quiet
     from hypernode.oom.cures import for_limit
     from hypernode.oom.timeline import search_limits
 
-    limits = () if is_elsewhere else search_limits(on_problem=logs.miss)
+    limits = () if logs is None or logs.is_elsewhere else search_limits(on_problem=logs.miss)
     cures = tuple(map(for_limit, limits))
-    print_either(output, partial(render_quiet, cures), partial(quiet_document, cures))
-    return logs.status()
+    print_either(link.value("output"), partial(render_quiet, cures), partial(quiet_document, cures))
 
 
 @oom.command(cls=Command)
 @event_argument
-@option("--window", type=SECONDS, default="10m", help="How long before and after the event.  [default: 10m]")
+@option(
+    "--window",
+    prefix="HNCTL_TIMELINE_",
+    type=SECONDS,
+    default="10m",
+    help="How long before and after the event.  [default: 10m]",
+)
 @option("--raw", is_flag=True, help="Show SQL with its literals, which hold customers' data.")
 @output_option
 def timeline(event: tuple[Path, ...], window: float, raw: bool, **options: Any) -> Exit:
@@ -138,16 +240,14 @@ def timeline(event: tuple[Path, ...], window: float, raw: bool, **options: Any) 
     """
     from datetime import timedelta
 
-    from hnctl.printing import print_listing
     from hnctl.render.listing import Listing
     from hnctl.render.oom import TIMELINE_COLUMNS, timeline_row
     from hypernode.oom.clock import moment, zone_of
-    from hypernode.oom.files import select
     from hypernode.oom.timeline import event_entry, look_around
 
     link = Connection(**options)
     wanted, files = chosen_event(event)
-    logs = Logs(files)
+    logs = named_logs(files)
     found = logs.find(wanted)
     if found is None:
         raise InputError("there are no out-of-memory events", hint="Is this the right log?")
@@ -155,11 +255,11 @@ def timeline(event: tuple[Path, ...], window: float, raw: bool, **options: Any) 
     if center.at is None:
         raise InputError(f"event {number} has no time in its log, so nothing can be laid beside it")
     at = moment(center.at)
-    kills = select(logs.paths, since=at.timestamp() - window, until=at.timestamp() + window)
+    kills = logs.select(since=at.timestamp() - window, until=at.timestamp() + window)
     entries = [event_entry(n, one, moment(one.at), chosen=n == number) for n, one in kills if one.at is not None]
     around = look_around([at], timedelta(seconds=window), zone=zone_of(center.at), raw=raw, on_problem=logs.miss)
     entries += around.entries
-    if not files:
+    if not logs.is_elsewhere:
         entries += flow_entries(link, at - timedelta(seconds=window), at + timedelta(seconds=window), logs.miss)
     entries.sort(key=lambda entry: entry.at)
     print_listing(
@@ -171,7 +271,7 @@ def timeline(event: tuple[Path, ...], window: float, raw: bool, **options: Any) 
 @oom.command(cls=Command)
 @files_argument
 @option("--threshold", type=click.IntRange(2, 1000), default=5, show_default=True, help="Kills that set it off.")
-@option("--window", type=TICK, default="1s", help="Time within which they come.  [default: 1s]")
+@option("--window", prefix="HNCTL_REPLAY_", type=TICK, default="1s", help="Time within which they come.  [default: 1s]")
 @output_option
 def replay(files: tuple[Path, ...], threshold: int, window: float, **options: Any) -> Exit:
     """Tell whether permissive_memory_management would have mattered.
@@ -184,11 +284,10 @@ def replay(files: tuple[Path, ...], threshold: int, window: float, **options: An
       hnctl oom replay --threshold 2 kern.log*
     """
     from hnctl.render.oom import render_replay, replay_document
-    from hypernode.oom.files import select
     from hypernode.oom.replay import replay as play
 
     output = Connection(**options).value("output")
-    logs = Logs(files)
-    found = play((event for _, event in select(logs.paths, on_problem=logs.tell)), threshold=threshold, window=window)
+    logs = named_logs(files)
+    found = play((event for _, event in logs.select()), threshold=threshold, window=window)
     print_either(output, partial(render_replay, found), partial(replay_document, found))
     return logs.status()

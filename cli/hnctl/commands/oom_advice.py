@@ -13,9 +13,11 @@ from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.extras import require_extra
-from hnctl.oom_logs import Logs, files_argument
-from hnctl.options import option, output_option
+from hnctl.oom_fleet import Looked, choose_nodes, is_chosen, look_at, look_at_each
+from hnctl.oom_logs import Logs, files_argument, named_logs
+from hnctl.options import nodes_over_ssh_options, option, output_option
 from hnctl.printing import print_data, print_either, print_note
+from hnctl.selection import Selection
 from hnctl.value_types import SECONDS
 from hypernode.errors import HypernodeError, InputError
 from hypernode.printable import printable
@@ -33,33 +35,62 @@ _MOST_LOOKED_AT = 50
 _CLOSE = 900.0
 """Seconds before and after the worst event that are shown close up."""
 _window_option = option(
-    "--window", type=SECONDS, default="30m", help="How long before a kill its cause may lie.  [default: 30m]"
+    "--window",
+    prefix="HNCTL_ADVICE_",
+    type=SECONDS,
+    default="30m",
+    help="How long before a kill its cause may lie.  [default: 30m]",
 )
 
 
 @click.command(cls=Command)
 @files_argument
 @_window_option
+@nodes_over_ssh_options
 @output_option
-def advice(files: tuple[Path, ...], window: float, **options: Any) -> Exit:
+def advice(files: tuple[Path, ...], window: float, selection: Selection, **options: Any) -> Exit:
     """Say what to do, the cure that most speaks for first.
 
     Each cure comes with the log lines that it rests on, what to expect of it, its risk and the command to run. Nothing
-    is run, changed or ordered. When the evidence does not decide, that is said.
+    is run, changed or ordered. When the evidence does not decide, that is said. Of nodes that are named only the
+    kernel's log is fetched; with several, the worst of them comes first.
 
     Examples:
       hnctl oom advice
-      hnctl oom advice -o json
+      hnctl oom advice kern.log
+      hnctl oom advice --group magento
     """
     from hnctl.render.oom_advice import advice_document, render_advice
     from hypernode.oom.advice import advise
 
-    output = Connection(**options).value("output")
-    logs = Logs(files)
-    evidence = gather(logs, window, is_elsewhere=bool(files))
+    link = Connection(**options)
+    output = link.value("output")
+    if is_chosen(selection):
+        nodes = choose_nodes(link, selection, files)
+        if len(nodes.names) > 1:
+            return _advise_nodes(output, look_at_each(link, nodes, partial(_gather, window)))
+        evidence, status = look_at(link, nodes, partial(_gather, window))
+    else:
+        logs = named_logs(files)
+        evidence, status = _gather(window, logs), logs.status()
     given = advise(evidence)
     print_either(output, partial(render_advice, evidence, given), partial(advice_document, evidence, given))
-    return logs.status()
+    return status
+
+
+def _advise_nodes(output: str, looked: Looked[Evidence]) -> Exit:
+    from hnctl.render.oom_advice import nodes_document, render_nodes
+    from hypernode.oom.advice import advise
+    from hypernode.oom.ranking import rank
+
+    ranking = rank({node: evidence.history for node, evidence in looked.seen.items()})
+    given = {node: advise(evidence) for node, evidence in looked.seen.items()}
+    print_either(
+        output,
+        partial(render_nodes, ranking, given),
+        partial(nodes_document, ranking, looked.seen, given, looked.documents()),
+    )
+    return looked.end()
 
 
 @click.command(cls=Command)
@@ -94,8 +125,8 @@ def report(files: tuple[Path, ...], html: Path, window: float, title: str | None
     from hypernode.version import __version__
 
     require_extra("report", "jinja2", "matplotlib")
-    logs = Logs(files)
-    evidence = gather(logs, window, is_elsewhere=bool(files))
+    logs = named_logs(files)
+    evidence = _gather(window, logs)
     worst = evidence.worst or next(iter(evidence.history.incidents), None)
     name = title or (", ".join(map(str, files)) if files else own_name() or "this node")
     subject = Subject(name, evidence, advise(evidence), worst, _close_up(evidence, worst))
@@ -127,7 +158,7 @@ def _close_up(evidence: Evidence, worst: Incident | None) -> list[Entry]:
     return sorted([*near, event_entry(case.number, case.event, at, chosen=True)], key=lambda entry: entry.at)
 
 
-def gather(logs: Logs, window: float, *, is_elsewhere: bool) -> Evidence:
+def _gather(window: float, logs: Logs) -> Evidence:
     """Read all that advice is taken from; for logs from elsewhere without this node's other logs and its memory."""
     from datetime import timedelta
 
@@ -143,7 +174,7 @@ def gather(logs: Logs, window: float, *, is_elsewhere: bool) -> Evidence:
     history = look_back(incidents(_watched(logs, playing)))
     times = [one.at for one in history.incidents[-_MOST_LOOKED_AT:] if one.at is not None]
     around = Surroundings((), ())
-    if not is_elsewhere:
+    if not logs.is_elsewhere:
         zone = zone_of(times[-1]) if times else None
         around = look_around([*map(moment, times)], timedelta(seconds=window), zone=zone, on_problem=logs.miss)
     return Evidence(
@@ -152,15 +183,13 @@ def gather(logs: Logs, window: float, *, is_elsewhere: bool) -> Evidence:
         around.limits,
         playing.result(),
         timedelta(seconds=window),
-        ram_of(history) or (None if is_elsewhere else _ram_here()),
+        ram_of(history) or (None if logs.is_elsewhere else _ram_here()),
         bundled(),
     )
 
 
 def _watched(logs: Logs, playing: Replaying) -> Iterator[tuple[int, Event]]:
-    from hypernode.oom.files import select
-
-    for number, event in select(logs.paths, keep_tasks=True, on_problem=logs.tell):
+    for number, event in logs.select(keep_tasks=True):
         playing.add(event)
         yield number, event
 

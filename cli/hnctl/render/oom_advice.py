@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +12,7 @@ from hnctl.render.listing import FORMAT_VERSION
 from hypernode.oom.advice import Advice
 from hypernode.oom.cures import Cure
 from hypernode.oom.evidence import Evidence
+from hypernode.oom.ranking import Ranking
 from hypernode.printable import printable
 
 _WIDEST = 100
@@ -50,6 +51,40 @@ def render_advice(evidence: Evidence, advice: Advice) -> str:
         for text in advice.no_use:
             lines += _folded("  - ", text, width)
     return "\n".join(map(printable, lines))
+
+
+def nodes_document(
+    ranking: Ranking,
+    evidence: Mapping[str, Evidence],
+    given: Mapping[str, Advice],
+    failures: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return the advice for several nodes as JSON values, the worst off first."""
+    document: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "verdict": {"sentence": ranking.sentence, "culprits": dict(ranking.culprits)},
+        "nodes": [
+            {"node": node, **_without_version(advice_document(evidence[node], given[node]))} for node in ranking.nodes
+        ],
+    }
+    return {**document, "failures": list(failures)} if failures else document
+
+
+def render_nodes(ranking: Ranking, given: Mapping[str, Advice]) -> str:
+    """Return what to do first on each of several nodes, the worst off first."""
+    width = min(make_console().width, _WIDEST)
+    lines = _folded("", f"{ranking.sentence}.", width)
+    for node in ranking.nodes:
+        advice = given[node]
+        lines += ["", *_folded("", f"{node}: {advice.sentence}.", width)]
+        for cure in advice.cures[:1]:
+            lines += _folded("  ", f"{cure.what}.", width)
+            lines += [f"  $ {cure.command}"] if cure.command else []
+    return "\n".join(map(printable, lines))
+
+
+def _without_version(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key != "format_version"}
 
 
 def quiet_document(cures: Sequence[Cure]) -> dict[str, Any]:

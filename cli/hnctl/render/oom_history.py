@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-from hnctl.render.listing import FORMAT_VERSION, plain_table
+from hnctl.render.error import error_document
+from hnctl.render.listing import FORMAT_VERSION, cell, plain_table
+from hypernode.errors import HypernodeError
 from hypernode.oom.clock import in_words
 from hypernode.oom.history import WEEKDAYS, History
 from hypernode.oom.incidents import Incident
+from hypernode.oom.ranking import Ranking
 from hypernode.printable import printable
 
 _MOST_INCIDENTS = 10
@@ -54,6 +58,46 @@ def render_history(history: History) -> str:
     if killed:
         text += "\n\n" + plain_table(["killed", "processes"], killed)
     return text
+
+
+def ranking_document(
+    ranking: Ranking, histories: Mapping[str, History], failures: Mapping[str, HypernodeError]
+) -> dict[str, Any]:
+    """Return nodes, the worst first, and what they have in common, as JSON values."""
+    document: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "verdict": {"sentence": ranking.sentence, "culprits": dict(ranking.culprits)},
+        "nodes": [{"node": node, **_node(histories[node])} for node in ranking.nodes],
+    }
+    if failures:
+        document["failures"] = [error_document(error, node=node) for node, error in failures.items()]
+    return document
+
+
+def render_ranking(ranking: Ranking, histories: Mapping[str, History]) -> str:
+    """Return nodes, the worst first, and what they have in common."""
+    text = printable(f"{ranking.sentence}.")
+    rows = [_node(histories[node]) for node in ranking.nodes]
+    if not rows:
+        return text
+    heads = ["node", "incidents", "kills", "last", "held most", "kind"]
+    cells = [
+        [node, str(row["incidents"]), str(row["kills"]), cell(row["last"]), cell(row["culprit"]), row["kind"]]
+        for node, row in zip(ranking.nodes, rows, strict=True)
+    ]
+    return text + "\n\n" + plain_table(heads, cells)
+
+
+def _node(history: History) -> dict[str, Any]:
+    last = history.incidents[-1].last.event.at if history.incidents else None
+    return {
+        "incidents": len(history.incidents),
+        "kills": history.kills,
+        "last": last and in_words(last),
+        "culprit": history.culprit,
+        "kind": history.kind,
+        "kind_sentence": history.sentence,
+    }
 
 
 def _victims(history: History) -> list[tuple[str, int]]:
