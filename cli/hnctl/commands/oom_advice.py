@@ -185,6 +185,7 @@ def _gather(window: float, logs: Logs) -> Evidence:
         timedelta(seconds=window),
         ram_of(history) or (None if logs.is_elsewhere else _ram_here()),
         bundled(),
+        kernel_only=logs.is_elsewhere,
     )
 
 

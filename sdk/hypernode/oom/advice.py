@@ -37,6 +37,8 @@ def _sentence(evidence: Evidence, cures: tuple[Cure, ...], *, decides: bool) -> 
     if not history.incidents:
         if evidence.limits:
             return "The kernel killed nothing; other limits than the machine's memory were reached"
+        if evidence.kernel_only:
+            return "The kernel killed nothing; whether another limit was reached, its log does not tell"
         return "The kernel killed nothing, and no other limit of memory was reached: there is nothing to do"
     if decides:
         count = dict(history.culprits)[str(evidence.culprit)]

@@ -50,6 +50,8 @@ class Evidence:
     ram_kib: int | None
     """Of the node; None: neither a report nor the node told it."""
     products: Sequence[Product]
+    kernel_only: bool = False
+    """Whether only the kernel's log is known, as of a node elsewhere, and so nothing of other limits."""
 
     @cached_property
     def jobs(self) -> tuple[Job, ...]:

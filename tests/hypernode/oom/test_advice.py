@@ -49,10 +49,15 @@ def cron(day: int, minute: int, command: str) -> Entry:
     return Entry(NIGHT + timedelta(days=day, minutes=minute), "cron", f"app: {command}")
 
 
-def weighed(events: Sequence[Event], *entries: Entry, limits: Sequence[Limit] = ()) -> Advice:
+def weighed(
+    events: Sequence[Event], *entries: Entry, limits: Sequence[Limit] = (), kernel_only: bool = False
+) -> Advice:
     history = look_back(incidents(enumerate(events, start=1)))
     window = timedelta(minutes=30)
-    return advise(Evidence(history, entries, tuple(limits), replay(events), window, ram_of(history), bundled()))
+    evidence = Evidence(
+        history, entries, tuple(limits), replay(events), window, ram_of(history), bundled(), kernel_only
+    )
+    return advise(evidence)
 
 
 def named(advice: Advice, name: str) -> Cure:
@@ -195,6 +200,7 @@ def test_nothing_at_all_is_nothing_to_do():
     advice = weighed([])
     assert (advice.cures, advice.no_use) == ((), ())
     assert advice.sentence.endswith("there is nothing to do")
+    assert weighed([], kernel_only=True).sentence.endswith("whether another limit was reached, its log does not tell")
 
 
 def test_every_cure_says_what_it_rests_on_what_it_does_and_what_it_costs():
