@@ -38,39 +38,53 @@ def scan(
         on_stamp: Told when lines were written that stand close enough together to see each turn of a year, in their
             order; what it returns is the `turn` of the events that begin there.
     """
-    scanner = _Scanner(Reader(keep_tasks=keep_tasks), on_stamp)
-    tail = b""
-    cut = False
-    """Whether we are in the rest of a line whose first part stood for all of it."""
+    scanner = Scanner(keep_tasks=keep_tasks, on_stamp=on_stamp)
     while chunk := read(_CHUNK):
-        first = chunk.find(b"\n") + 1
-        if not first:
-            tail += b"" if cut else chunk
-            if len(tail) > LONGEST_LINE:
-                yield from scanner.read(tail[:LONGEST_LINE], 0, LONGEST_LINE)
-                tail, cut = b"", True
-            continue
-        if not cut:
-            line = tail + chunk[:first]
-            yield from scanner.read(line, 0, len(line))
-        # The months of a quiet log are looked at line by line, as years may lie between them.
-        step = 1 if len(chunk) < _QUIET else _BLOCK
-        end = chunk.rfind(b"\n") + 1
-        yield from scanner.read(chunk, first, end, step=step)
-        tail, cut = chunk[end:], False
-    yield from scanner.read(tail, 0, len(tail))
+        yield from scanner.feed(chunk)
+    yield from scanner.end_line()
     yield from scanner.reader.end()
 
 
-class _Scanner:
-    """Hands what is of interest in whole lines to a reader."""
+class Scanner:
+    """The same for a caller who has the log part by part, as while it is written; see `scan`.
 
-    def __init__(self, reader: Reader, on_stamp: Callable[[Stamp], int] | None) -> None:
-        self.reader = reader
+    An event is given back once its report is known to be over, which only the next one may tell: `reader` has what is
+    open still.
+    """
+
+    def __init__(self, *, keep_tasks: bool = False, on_stamp: Callable[[Stamp], int] | None = None) -> None:
+        self.reader = Reader(keep_tasks=keep_tasks)
         self._on_stamp = on_stamp
         self._turn = 0
+        self._tail = b""
+        """A line whose end is still to come."""
+        self._cut = False
+        """Whether we are in the rest of a line whose first part stood for all of it."""
 
-    def read(self, buffer: bytes, start: int, end: int, *, step: int = _CHUNK) -> Iterator[Event]:
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Read the next part of the log, as far as it holds whole lines."""
+        first = chunk.find(b"\n") + 1
+        if not first:
+            self._tail += b"" if self._cut else chunk
+            if len(self._tail) > LONGEST_LINE:
+                yield from self._read(self._tail[:LONGEST_LINE], 0, LONGEST_LINE)
+                self._tail, self._cut = b"", True
+            return
+        if not self._cut:
+            line = self._tail + chunk[:first]
+            yield from self._read(line, 0, len(line))
+        # The months of a quiet log are looked at line by line, as years may lie between them.
+        step = 1 if len(chunk) < _QUIET else _BLOCK
+        end = chunk.rfind(b"\n") + 1
+        yield from self._read(chunk, first, end, step=step)
+        self._tail, self._cut = chunk[end:], False
+
+    def end_line(self) -> Iterator[Event]:
+        """Read what has come of a line of which there is no more to come."""
+        tail, self._tail, self._cut = self._tail, b"", False
+        yield from self._read(tail, 0, len(tail))
+
+    def _read(self, buffer: bytes, start: int, end: int, *, step: int = _CHUNK) -> Iterator[Event]:
         """Read the lines of `buffer[start:end]`, and tell when they were written, about each `step` bytes."""
         floor = start  # what lies before has been read
         while start < end:
