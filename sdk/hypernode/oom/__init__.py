@@ -6,6 +6,9 @@
     reports    reports out of such lines, whatever the kernel
     scan       events out of gigabytes: only what looks like a report is read line by line
     files      kern.log, its rotated and compressed forms, several in order of time
+    tail       one file as it grows, over rotations and truncations
+    follow     events out of what is appended, each told within a second
+    hook       a command for each event, without waiting for it
     services   which service held how much memory, by a report's own table
     verdict    who was guilty of an event, and how sure that is
     incidents  events that belong together

@@ -104,6 +104,11 @@ class Reader:
         """Whether no report is open."""
         return self._open is None
 
+    @property
+    def outcomes(self) -> int:
+        """How often the open report has said who was killed, or that nobody could be; 0 when none is open."""
+        return 0 if self._open is None else len(self._open.victims) + self._open.without_victim
+
     def read(self, line: Line, turn: int = 0) -> Iterator[Event]:
         """Read one line, and yield the event that it ends, if it ends one; `turn` as in `Event`."""
         self._turn = turn
