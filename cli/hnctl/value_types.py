@@ -18,6 +18,7 @@ from hypernode.node.target import check_host, check_user
 if TYPE_CHECKING:
     from hypernode.fleet.plan import Confirmation
     from hypernode.fleet.spec import Share
+    from hypernode.node.budget import MaxTotal
 
 _LONGEST = 7 * 24 * 3600.0  # the operating system's own timers end at 24 days
 
@@ -90,6 +91,21 @@ class ShareType(click.ParamType):  # type: ignore[type-arg]  # see Seconds
             return parse_share(value, least=1)
         except ValueError as exc:
             self.fail(f"{value!r}: it {exc}", param, ctx)
+
+
+class ShareOrSize(click.ParamType):  # type: ignore[type-arg]  # see Seconds
+    """A share of the memory, or a size: 40%, 2G."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> MaxTotal:
+        """Return what `value` spells."""
+        from hypernode.node.budget import parse_max_total
+
+        try:
+            return parse_max_total(str(value))
+        except InputError as exc:
+            self.fail(exc.message, param, ctx)
 
 
 class Checked(click.ParamType):  # type: ignore[type-arg]  # see Seconds

@@ -13,6 +13,7 @@ import click
 from hnctl.command import Command
 from hnctl.commands.oom_advice import advice, report
 from hnctl.commands.oom_node import protect, scores
+from hnctl.commands.oom_watch import watch
 from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.oom_fleet import Looked, Nodes, choose_nodes, is_chosen, look_at, look_at_each
@@ -37,6 +38,7 @@ oom.add_command(advice)
 oom.add_command(report)
 oom.add_command(scores)
 oom.add_command(protect)
+oom.add_command(watch)
 
 _NONE = "No out-of-memory events."
 

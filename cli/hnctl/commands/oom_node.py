@@ -12,7 +12,7 @@ from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.options import option, output_option
 from hnctl.printing import print_data, print_note
-from hnctl.value_types import SECONDS
+from hnctl.value_types import SECONDS, ShareOrSize
 from hypernode.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,20 +23,6 @@ if TYPE_CHECKING:
 _COLUMNS = ("next", "pid", "name", "score", "adj", "rss", "cgroup", "command")
 _LEAST_CGROUP = 12
 _LEAST_COMMAND = 16
-
-
-class _MaxTotal(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it took no parameter
-    """A share of the memory, or a size."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> MaxTotal:
-        from hypernode.node.budget import parse_max_total
-
-        try:
-            return parse_max_total(str(value))
-        except InputError as exc:
-            self.fail(exc.message, param, ctx)
 
 
 @click.command(cls=Command)
@@ -225,7 +211,7 @@ def _tell(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> None:
 @click.command(cls=Command, context_settings={"allow_interspersed_args": False})
 @option(
     "--max-total",
-    type=_MaxTotal(),
+    type=ShareOrSize(),
     default="40%",
     show_default=True,
     metavar="SHARE|SIZE",
