@@ -88,7 +88,9 @@ class Hook:
             if self._clock() >= until or pause(0.05):
                 self._tell(f"{self._name} was still running, and is ended")
                 _signal(process, signal.SIGKILL)
-                process.wait()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_GRACE)
+                return
 
     def _start(self, text: bytes, variables: Mapping[str, str]) -> None:
         inherited = {name: value for name, value in os.environ.items() if name not in _SECRETS}
@@ -112,8 +114,7 @@ class Hook:
             if not late:
                 return False
             _signal(process, signal.SIGKILL)
-            process.wait()
-            return True
+            return process.poll() is not None  # not yet, or never: it may be another user's, as with sudo
         if process.poll() is not None:
             if process.returncode:
                 self._tell(f"{self._name} {_told(process.returncode)}")
