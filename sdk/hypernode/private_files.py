@@ -1,4 +1,4 @@
-"""Files and folders of hnctl's own that nobody else may read, made so from the start and replaced as a whole."""
+"""Files and folders that nobody else may read unless we say so, made so from the start and replaced as a whole."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ def make_folder(folder: Path) -> None:
         each.mkdir(mode=0o700, exist_ok=True)
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str, *, mode: int = 0o600) -> None:
     """Let `path` hold `text`: a reader sees the old content or the new, and a failure leaves the old.
+
+    Args:
+        path: The file; its folder is made if need be.
+        text: What it is to hold.
+        mode: Who may read it, whatever the umask.
 
     Raises:
         OSError: It cannot be written.
@@ -26,6 +31,7 @@ def replace_file(path: Path, text: str) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+            os.fchmod(file.fileno(), mode)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)

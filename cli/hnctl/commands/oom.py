@@ -12,6 +12,7 @@ import click
 
 from hnctl.command import Command
 from hnctl.commands.oom_advice import advice, report
+from hnctl.commands.oom_metrics import metrics
 from hnctl.commands.oom_node import protect, scores
 from hnctl.commands.oom_watch import watch
 from hnctl.connection import Connection
@@ -39,6 +40,7 @@ oom.add_command(report)
 oom.add_command(scores)
 oom.add_command(protect)
 oom.add_command(watch)
+oom.add_command(metrics)
 
 _NONE = "No out-of-memory events."
 

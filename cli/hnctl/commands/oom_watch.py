@@ -184,6 +184,6 @@ def _shown(line: str, document: Mapping[str, Any], form: str) -> str:
 
 
 def _note(text: str) -> None:
-    from hnctl.render.printable import printable
+    from hypernode.printable import printable
 
     print_note(printable(text))

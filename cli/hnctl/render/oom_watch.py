@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from hnctl.render.listing import FORMAT_VERSION
-from hnctl.render.oom import resident_kib, size
-from hnctl.render.printable import printable
+from hnctl.render.oom import resident_kib
 from hypernode.node.meminfo import Memory
 from hypernode.node.shortage import Alarm
 from hypernode.oom.events import Event
+from hypernode.oom.sizes import size
+from hypernode.printable import printable
 
 
 def event_line(event: Event) -> str:

@@ -39,6 +39,7 @@ _SERVICES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
     )
 )
+SERVICES = tuple(name for name, _ in _SERVICES)
 _WORTH_A_NAME = 0.05
 """The share of the table's memory from which processes of no known service are told by their name."""
 OTHERS = "others"
