@@ -71,18 +71,17 @@ class Connection:
             self._transport = self.make_transport()
         return self._transport
 
-    def make_transport(self, *, timeout: float | None = None, deadline: float | None = None) -> Transport:
+    def make_transport(self, **limits: Any) -> Transport:
         """Return a transport of its own to the same API, with other limits than usual; see `Transport`."""
-        from hypernode.api.transport import DEADLINE, Transport
+        from hypernode.api.transport import Transport
 
-        return Transport(
-            self.api_url,
-            timeout=float(self.value("timeout")) if timeout is None else timeout,
-            deadline=DEADLINE if deadline is None else deadline,
-            pool_size=self.parallel,
-            rps=self.value("rps"),
-            ca_file=self.value("ca_file"),
-        )
+        usual = {
+            "timeout": float(self.value("timeout")),
+            "pool_size": self.parallel,
+            "rps": self.value("rps"),
+            "ca_file": self.value("ca_file"),
+        }
+        return Transport(self.api_url, **{**usual, **limits})
 
     def address(self, nodes: Sequence[str]) -> None:
         """Tell which nodes the command is about: an unnamed HYPERNODE_API_TOKEN counts only for a single one."""

@@ -72,7 +72,11 @@ def test_a_log_with_all_its_triggers_in_chunks_of_any_size_gives_the_very_same(
 @given(logs(), _sizes, _sizes)
 def test_a_damaged_log_in_chunks_of_any_size_gives_the_same_kills(lines: list[bytes], chunk: int, block: int) -> None:
     log = b"".join(lines)
-    found, whole = in_chunks(log, chunk, block), by_line(log)
+    # A report that has lost its head and killed nobody holds no line that a scan looks for.
+    found, whole = (
+        [event for event in events if event.trigger or event.victims]
+        for events in (in_chunks(log, chunk, block), by_line(log))
+    )
     assert list(map(_surely, found)) == list(map(_surely, whole))
     if not any(b" total_vm " in line for line in lines):
         assert found == whole
