@@ -59,7 +59,7 @@ class Logs:
         self.paths = paths
         self.is_elsewhere = is_elsewhere
         self.broken: list[str] = []
-        self._of = of
+        self.of = of
         self._say = say
 
     def select(self, **which: Any) -> Iterator[tuple[int, Event]]:
@@ -69,7 +69,7 @@ class Logs:
         from hypernode.oom.files import select
 
         for number, event in select(self.paths, on_problem=self.tell, **which):
-            yield number, event if self._of is None else replace(event, source=self._name(str(event.source)))
+            yield number, event if self.of is None else replace(event, source=self._name(str(event.source)))
 
     def tell(self, path: str, text: str) -> None:
         """Tell that a log cannot be read, or not to its end."""
@@ -102,7 +102,7 @@ class Logs:
         return Exit.PARTLY if len(self.broken) < len(self.paths) else Exit.FAILED
 
     def _name(self, path: str) -> str:
-        return path if self._of is None else f"{self._of}:{Path(path).name}"
+        return path if self.of is None else f"{self.of}:{Path(path).name}"
 
 
 def named_logs(files: tuple[Path, ...]) -> Logs:

@@ -185,7 +185,9 @@ def _gather(window: float, logs: Logs) -> Evidence:
         timedelta(seconds=window),
         ram_of(history) or (None if logs.is_elsewhere else _ram_here()),
         bundled(),
+        all_day=around.all_day,
         kernel_only=logs.is_elsewhere,
+        node=logs.of,
     )
 
 

@@ -24,8 +24,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hypernode.command_lines import parse_command
 from hypernode.errors import InputError
-from hypernode.node.command_lines import parse_command
 from hypernode.places import on_node
 
 PROTECTED = -1000

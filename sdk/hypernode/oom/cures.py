@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from hypernode.oom.clock import in_words
 from hypernode.oom.evidence import Evidence, Job, entry_lines, kill_line
-from hypernode.oom.logs import Limit
-from hypernode.oom.services import PAGE_KIB, Usage
+from hypernode.oom.logs import CUT, Limit
+from hypernode.oom.services import PAGE_KIB, Usage, service_of
 from hypernode.oom.sizes import size
 from hypernode.products import Product
 
@@ -21,9 +21,14 @@ _THIRD = 1 / 3
 _NOTABLE = 0.05
 _TASKS = ("php cli", "backup")
 """Services whose processes are jobs with an end."""
-_STAGING = re.compile(r"\bstaging\b|/staging[/.]", re.IGNORECASE)
+_STAGING = re.compile(r"(?<![\w-])staging(?![\w-])", re.IGNORECASE)
+"""Not module-staging, which is a part of every Adobe Commerce shop."""
 _IMAGES = re.compile(r"Image/Adapter|Gd2|[Ii]magick|catalog:images?:resize|/Catalog/Model/Product/Image")
-_SHELL = re.compile(r"[;&|<>`$()\\\n]")
+_PLAIN = re.compile(r"[A-Za-z0-9_./:=@,+ -]+")
+"""What means itself to a shell, pasted at a prompt or put behind another command."""
+_OWNER = "app"
+_COMMAND, _SCRIPT = "COMMAND", "SCRIPT"
+_FEW_KILLS = 3
 _ROOM = 1.2
 """How much larger than what was seen a product has to be."""
 _LIMIT = 0.8
@@ -74,7 +79,8 @@ def part_the_jobs(evidence: Evidence) -> Found:
         what = f"Move {names} to a quiet hour, or split it into smaller runs"
         effect = "Its peak meets less of the shop's own work; smaller runs give memory back in between"
     risk = "What waits for these jobs, such as stock or a feed, comes at another time"
-    return score, Cure("cron", what, (*lines, *held), effect, risk, "crontab -e")
+    command = "crontab -e" if all(job.user == _OWNER for job in jobs) else None
+    return score, Cure("cron", what, (*lines, *held), effect, risk, command)
 
 
 def release_mysql(evidence: Evidence) -> Found:
@@ -82,14 +88,9 @@ def release_mysql(evidence: Evidence) -> Found:
     usage = evidence.usage("mysql")
     if usage is None or _share(usage, evidence) < _THIRD:
         return None
-    grows = any(reason.startswith("mysql grows") for reason in evidence.history.reasons)
+    grows = "mysql" in evidence.history.grows
     leads = evidence.culprit == "mysql"
     free = max(_LEAST_FREE_MIB, round(_SHARE_FREE * (evidence.ram_kib or 0) / _KIB_PER_MIB / 64) * 64)
-    told: tuple[str, ...] = (
-        f"mysql held {_span(usage)}, {_share(usage, evidence):.0%} of what the largest report counts",
-    )
-    if leads:
-        told = (*evidence.kills(), *told)
     held = f"mysql held {_span(usage)}, {_share(usage, evidence):.0%} of what the largest report counts"
     return 40 + 30 * leads + 15 * grows, Cure(
         "mysql",
@@ -109,9 +110,10 @@ def smaller_tasks(evidence: Evidence) -> Found:
         return None
     command = None
     if usage.service == "php cli":
-        runs = (job.command for job in evidence.jobs if job.command.startswith("php ") and _is_plain(job))
-        run = next(runs, "php SCRIPT")
-        command = f"php -d memory_limit={_memory_limit(usage, evidence)}M{run.removeprefix('php')}"
+        # Of two limits PHP takes the last.
+        runs = (run for job in evidence.jobs if (run := _pasteable(job, "php cli")) and "memory_limit" not in run)
+        php, _, script = next(runs, f"php {_SCRIPT}").partition(" ")
+        command = f"{php} -d memory_limit={_memory_limit(usage, evidence)}M {script}"
     return 85, Cure(
         "smaller tasks",
         f"Let the task need less: {usage.service} itself held most",
@@ -144,7 +146,7 @@ def protect_the_task(evidence: Evidence) -> Found:
     hurt = [service for service in _TASKS if evidence.victims.get(service)]
     if not hurt or evidence.culprit in (None, *hurt):
         return None
-    job = next((job.command for job in evidence.jobs if _is_of(job, hurt[0]) and _is_plain(job)), "COMMAND")
+    runs = (run for job in evidence.jobs if (run := _pasteable(job, hurt[0])))
     last = next(one for one in reversed(evidence.history.incidents) if dict(one.victims).get(hurt[0]))
     return 50, Cure(
         "protect",
@@ -153,7 +155,7 @@ def protect_the_task(evidence: Evidence) -> Found:
         "The oom-killer spares it and takes another process in its place",
         "It adds no memory, and the shop's own processes may die in its place. If all is protected nothing is left to "
         "kill, which is why there is a budget",
-        f"hnctl oom protect --max-total 40% -- {job}",
+        f"hnctl oom protect --max-total 40% -- {next(runs, _COMMAND)}",
     )
 
 
@@ -208,30 +210,34 @@ def smaller_images(evidence: Evidence) -> Found:
 
 def bigger_product(evidence: Evidence) -> Found:
     """Give the node more memory."""
-    if evidence.history.kind != "structural" or evidence.worst is None:
+    if evidence.history.kind != "structural" or evidence.worst is None or evidence.culprit is None:
         return None
-    event = evidence.worst.worst.event
-    need = sum(usage.at_least_kib for usage in evidence.worst.worst.verdict.usages)
-    told = [f"at the worst moment ({in_words(event.at)}) the processes held at least {size(need)}"]
+    case = evidence.worst.worst
+    need = sum(usage.at_least_kib for usage in case.verdict.usages)
+    told = [f"at the worst moment ({in_words(case.event.at)}) the processes held at least {size(need)}"]
     told.append(f"the node has {size(evidence.ram_kib)}" if evidence.ram_kib else "how much the node has is not told")
-    if event.scope == "memcg" and event.limit_kib:
-        told.append(f"the cgroup that ran out may use {size(event.limit_kib)}")
-    fitting = _fitting(need, evidence)
-    which = ", ".join(f"{one.name} ({one.ram_gb} GB)" for one in fitting)
-    fit = f"Would fit, with a fifth to spare: {which}" if which else "No product of the catalogue is large enough"
-    return 70, Cure(
+    if case.event.scope == "memcg" and case.event.limit_kib:
+        told.append(f"the cgroup that ran out may use {size(case.event.limit_kib)}")
+    return 30, Cure(
         "bigger product",
-        "More memory: a bigger product, if the smaller cures above were not enough",
+        "More memory: a bigger product, when the cures that cost nothing were not enough",
         (*evidence.kills(), *told),
-        fit,
+        _fit(need, evidence),
         "It costs more each month, and may change the node's address. hnctl never orders anything",
         None,
     )
 
 
+def _fit(need_kib: int, evidence: Evidence) -> str:
+    if evidence.ram_kib is None or (evidence.worst is not None and evidence.worst.worst.event.scope == "memcg"):
+        return "Which product would fit cannot be told: the reports do not tell of all memory"
+    which = ", ".join(f"{one.name} ({one.ram_gb} GB)" for one in _fitting(need_kib, evidence))
+    return f"Would fit, with a fifth to spare: {which}" if which else "No product of the catalogue is large enough"
+
+
 def wait_and_see(evidence: Evidence) -> Found:
     """Do nothing."""
-    if evidence.history.kind != "one-off":
+    if evidence.history.kind != "one-off" or not 0 < evidence.history.kills <= _FEW_KILLS:
         return None
     by_design = set(evidence.victims) <= {"ssh sessions", *_TASKS}
     return 60 if by_design else 20, Cure(
@@ -309,25 +315,27 @@ def _processes(usage: Usage) -> str:
 
 
 def _short(job: Job) -> str:
-    return job.command if len(job.command) <= 60 else f"{job.command[:57]}..."
+    text = job.command if job.user == _OWNER else f"{job.user}: {job.command}"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _is_plain(job: Job) -> bool:
-    """Tell whether a job is one command with its words, to which others can be added."""
-    return not _SHELL.search(job.command)
-
-
-def _is_of(job: Job, service: str) -> bool:
-    first = (job.command.split() or [""])[0].rpartition("/")[2]
-    return first.startswith("php") if service == "php cli" else not first.startswith("php")
+def _pasteable(job: Job, service: str) -> str | None:
+    """Return the command of a job of `service` if it can be pasted as it is, by the user of a node; else None."""
+    program, _, rest = job.command.partition(" ")
+    if job.user != _OWNER or not rest or service_of(program.rpartition("/")[2]) != service:
+        return None
+    return job.command if _PLAIN.fullmatch(job.command) and not job.command.endswith(CUT) else None
 
 
 def _memory_limit(usage: Usage, evidence: Evidence) -> int:
     """Return a memory_limit in MiB below what the task took when it was killed, and below what the others left it."""
-    total = evidence.worst.worst.held_kib if evidence.worst else 0
-    left = [rest] if (rest := (evidence.ram_kib or 0) - (total - usage.at_most_kib)) > 0 else []
-    kib = _LIMIT * min(usage.largest.rss_pages * PAGE_KIB, *left)
-    return max(_LEAST_FREE_MIB, int(kib) // _KIB_PER_MIB // 256 * 256)
+    kib = usage.largest.rss_pages * PAGE_KIB
+    if evidence.worst is not None:
+        case = evidence.worst.worst
+        room = case.event.limit_kib if case.event.scope == "memcg" else evidence.ram_kib
+        left = (room or 0) - (case.held_kib - usage.at_most_kib)
+        kib = min(kib, left) if left > 0 else kib
+    return max(_LEAST_FREE_MIB, int(_LIMIT * kib) // _KIB_PER_MIB // 256 * 256)
 
 
 def _fitting(need_kib: int, evidence: Evidence) -> list[Product]:

@@ -18,8 +18,6 @@ from hypernode.oom.services import PAGE_KIB, Usage
 from hypernode.products import Product
 
 _MOSTLY = 0.6
-_BACKGROUND = 3
-"""A job that starts so often within one window runs all day, and tells nothing."""
 _AS_LARGE = 0.95
 _SHOWN = 3
 _STILL_IN_TIME = timedelta(minutes=1)
@@ -30,8 +28,8 @@ _STILL_IN_TIME = timedelta(minutes=1)
 class Job:
     """A cron job that started before incidents."""
 
+    user: str
     command: str
-    """Without its user."""
     starts: tuple[Entry, ...]
     """One before each of those incidents."""
 
@@ -50,8 +48,12 @@ class Evidence:
     ram_kib: int | None
     """Of the node; None: neither a report nor the node told it."""
     products: Sequence[Product]
+    all_day: frozenset[str] = frozenset()
+    """See `Surroundings.all_day`."""
     kernel_only: bool = False
     """Whether only the kernel's log is known, as of a node elsewhere, and so nothing of other limits."""
+    node: str | None = None
+    """Which node it is about, where that is another one and its name is known."""
 
     @cached_property
     def jobs(self) -> tuple[Job, ...]:
@@ -61,12 +63,15 @@ class Evidence:
         for incident in self.history.incidents:
             jobs = self._started_before(incident)
             told += bool(jobs)
-            often = Counter(entry.text for entry in jobs)
-            for entry in {entry.text: entry for entry in jobs if often[entry.text] < _BACKGROUND}.values():
-                starts.setdefault(entry.text, []).append(entry)
-        usual = [(text, found) for text, found in starts.items() if len(found) >= max(1, _MOSTLY * told)]
+            for text, entry in {entry.text: entry for entry in jobs}.items():
+                starts.setdefault(text, []).append(entry)
+        usual = [
+            (text, found)
+            for text, found in starts.items()
+            if len(found) >= max(1, _MOSTLY * told) and text not in self.all_day
+        ]
         usual.sort(key=lambda item: (-len(item[1]), item[1][0].at))
-        return tuple(Job(text.partition(": ")[2], tuple(found)) for text, found in usual)
+        return tuple(Job(*_parted(text), tuple(found)) for text, found in usual)
 
     def _started_before(self, incident: Incident) -> list[Entry]:
         if incident.at is None:
@@ -90,9 +95,10 @@ class Evidence:
 
     @property
     def culprit(self) -> str | None:
-        """See `History.culprit`; None as well when no report is sure enough."""
-        sure = any(one.worst.verdict.confidence in ("medium", "high") for one in self.history.incidents)
-        return self.history.culprit if sure else None
+        """See `History.culprit`; None as well when no report of it is sure enough."""
+        verdicts = (one.worst.verdict for one in self.history.incidents)
+        sure = {verdict.culprit for verdict in verdicts if verdict.confidence in ("medium", "high")}
+        return self.history.culprit if self.history.culprit in sure else None
 
     @property
     def victims(self) -> Counter[str]:
@@ -109,6 +115,11 @@ class Evidence:
     def kills(self) -> tuple[str, ...]:
         """Return the youngest incidents in words, a line each."""
         return tuple(kill_line(one) for one in self.history.incidents[-_SHOWN:])
+
+
+def _parted(text: str) -> tuple[str, str]:
+    user, _, command = text.partition(": ")
+    return user, command
 
 
 def entry_lines(entries: Sequence[Entry]) -> tuple[str, ...]:

@@ -28,6 +28,10 @@ _FEW_DAYS = 3
 """On so many days the same has to happen to be more than chance."""
 _MANY_DAYS = 5
 _GROWTH = 1.15
+_ENOUGH_TOLD = 1 / 3
+"""The share of incidents that has to tell who held most."""
+_SELDOM = 7.0
+"""Days between incidents from which on they are too rare to be structural."""
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -42,6 +46,8 @@ class History:
     incidents: tuple[Incident, ...]
     culprits: tuple[tuple[str, int], ...]
     """In how many incidents which service held most, the most first."""
+    grows: tuple[str, ...]
+    """Services that held more and more."""
     not_told: int
     """Incidents whose reports do not tell who held most."""
 
@@ -57,9 +63,10 @@ class History:
 
     @property
     def culprit(self) -> str | None:
-        """The service that held most in more than half of the incidents that tell; None: none did."""
+        """The service that held most in more than half of the incidents that tell; None: none, or too few tell."""
         told = sum(count for _, count in self.culprits)
-        return self.culprits[0][0] if told and self.culprits[0][1] * 2 > told else None
+        enough = told >= _ENOUGH_TOLD * len(self.incidents)
+        return self.culprits[0][0] if told and enough and self.culprits[0][1] * 2 > told else None
 
     def by_hour(self) -> list[list[int]]:
         """Return how many incidents began when: a list of 24 hours for each weekday, Monday first."""
@@ -78,7 +85,8 @@ def look_back(incidents: Iterable[Incident]) -> History:
         sorted(((name, count) for name, count in culprits.items() if name), key=lambda item: (-item[1], item[0]))
     )
     kind, sentence, confidence, reasons = _judge(found)
-    return History(kind, sentence, confidence, (*reasons, *_growth(found)), found, ranked, not_told)
+    growing = _growth(found)
+    return History(kind, sentence, confidence, (*reasons, *growing.values()), found, ranked, tuple(growing), not_told)
 
 
 _Judgement = tuple[Kind, str, Confidence, tuple[str, ...]]
@@ -106,7 +114,9 @@ def _judge(found: Sequence[Incident]) -> _Judgement:
         return "pattern", sentence, confidence, (reason,)
     if len(all_days) >= _FEW_DAYS:
         sentence = f"{len(timed)} incidents on {len(all_days)} days, at no time of the day in particular"
-        why = "No job by the clock explains that: what runs all day needs more memory than there is."
+        if (max(timed) - min(timed)) / len(timed) > timedelta(days=_SELDOM):
+            return "unclear", sentence, "none", ("They are rare, and may each have a reason of its own.",)
+        why = "No one job by the clock explains that: again and again more memory is needed than there is."
         return "structural", sentence, "medium" if len(all_days) < _MANY_DAYS else "high", (why,)
     sentence = f"{len(timed)} incidents on {len(all_days)} day{'s' * (len(all_days) > 1)}, too few to tell a pattern"
     return "unclear", sentence, "none", ()
@@ -161,16 +171,18 @@ def _between(begin: int, end: int) -> str:
     return f"at {first}" if first == last else f"between {first} and {last}"
 
 
-def _growth(found: Sequence[Incident]) -> tuple[str, ...]:
-    """Tell of the services that are named most whether they held more and more."""
+def _growth(found: Sequence[Incident]) -> dict[str, str]:
+    """Tell of the service that was largest most often whether it held more and more, in a sentence."""
     held: dict[str, list[int]] = {}
     for one in found:
         for usage in one.worst.verdict.usages[:1]:
             held.setdefault(usage.service, []).append(usage.at_most_kib)
-    told = []
+    told = {}
     for service, sizes in sorted(held.items(), key=lambda item: (-len(item[1]), item[0]))[:1]:
         half = len(sizes) // 2
         if half >= 2 and median(sizes[-half:]) >= _GROWTH * median(sizes[:half]):
             early, late = size(round(median(sizes[:half]))), size(round(median(sizes[-half:])))
-            told.append(f"{service} grows: it held {early} in the first half of the incidents and {late} in the last.")
-    return tuple(told)
+            told[service] = (
+                f"{service} grows: it held {early} in the first half of the incidents and {late} in the last."
+            )
+    return told

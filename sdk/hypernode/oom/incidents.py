@@ -1,4 +1,4 @@
-"""Events that belong together, and what is worth keeping of them: one storm of kills is one incident. Pure."""
+"""Events that belong together, and what is worth keeping of them: a storm of kills is one incident. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from hypernode.oom.verdict import Confidence, Verdict, judge
 
 SAME_INCIDENT = 60.0
 """Events no more than so many seconds apart are one incident."""
+LONGEST_INCIDENT = 600.0
+"""But after so many seconds another one begins: a machine that kills all day long has more than one."""
 _SURENESS: dict[Confidence, int] = {"none": 0, "low": 1, "medium": 2, "high": 3}
 
 
@@ -58,7 +60,10 @@ def incidents(found: Iterable[tuple[int, Event]]) -> Iterator[Incident]:
     gathered: _Gathered | None = None
     for number, event in found:
         case = Case(number, replace(event, tasks=()), judge(event))
-        if gathered is not None and not _close(gathered.last.event, event):
+        if gathered is not None and not (
+            _within(SAME_INCIDENT, gathered.last.event, event)
+            and _within(LONGEST_INCIDENT, gathered.first.event, event)
+        ):
             yield gathered.incident()
             gathered = None
         gathered = gathered or _Gathered(case)
@@ -75,6 +80,11 @@ class _Gathered:
         self.events = 0
         self.victims: Counter[str] = Counter()
 
+    def goes_on(self, event: Event) -> bool:
+        """Tell whether `event` belongs to it."""
+        is_close = _within(SAME_INCIDENT, self.last.event, event)
+        return is_close and _within(LONGEST_INCIDENT, self.first.event, event)
+
     def add(self, case: Case) -> None:
         self.last = case
         self.events += 1
@@ -86,9 +96,9 @@ class _Gathered:
         return Incident(self.first, self.last, self.events, self.victims.total(), victims, self.worst)
 
 
-def _close(last: Event, event: Event) -> bool:
-    if last.at is not None and event.at is not None:
-        return abs((moment(event.at) - moment(last.at)).total_seconds()) <= SAME_INCIDENT
-    if last.at is None and event.at is None and last.uptime is not None and event.uptime is not None:
-        return abs(event.uptime - last.uptime) <= SAME_INCIDENT
+def _within(seconds: float, earlier: Event, later: Event) -> bool:
+    if earlier.at is not None and later.at is not None:
+        return abs((moment(later.at) - moment(earlier.at)).total_seconds()) <= seconds
+    if earlier.at is None and later.at is None and earlier.uptime is not None and later.uptime is not None:
+        return abs(later.uptime - earlier.uptime) <= seconds
     return False

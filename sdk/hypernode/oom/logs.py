@@ -13,9 +13,13 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import NamedTuple
 
+from hypernode.command_lines import mask_words
 from hypernode.oom.kernlog import month_number
 
 _LONGEST = 200
+_LONGEST_COMMAND = 1_000
+CUT = " ..."
+"""What a text ends with that was longer."""
 _LONGEST_STATEMENT = 4_000
 _MOST_LINES = 500
 """Lines of one query or trace that are looked at."""
@@ -27,10 +31,13 @@ _OLD_SLOW_TIME = re.compile(r"# Time: ([0-9]{2})([0-9]{2})([0-9]{2}) +([0-9]{1,2
 _PAIR = re.compile(r"([A-Za-z_]{1,40}): *([0-9.]{1,20})")
 _SET_TIMESTAMP = re.compile(r"SET timestamp=([0-9]{1,11})", re.IGNORECASE)
 _BANNER = ", Version: "
-_LITERAL = re.compile(  # one that is cut off ends with the text
-    r"'(?:[^'\\]|\\.|'')*(?:'|\Z)|\"(?:[^\"\\]|\\.|\"\")*(?:\"|\Z)|\b(?:0x[0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?)\b",
+_SQL = re.compile(  # what is cut off ends with the text; a comment may hold data too
+    r"'(?:[^'\\]|\\.|'')*(?:'|\Z)|\"(?:[^\"\\]|\\.|\"\")*(?:\"|\Z)|/\*.*?(?:\*/|\Z)|(?:--(?=\s)|#)[^\n]*"
+    r"|(?P<name>`(?:[^`]|``)*`)|`.*|\b(?:0x[0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?)\b",
     re.DOTALL,
 )
+_LOOKS_LIKE_SQL = re.compile(r"SQLSTATE|\b(?:SELECT|INSERT|UPDATE|DELETE|REPLACE)\b")
+_PERSONAL = re.compile(r"(?<!\w)'(?:[^'\\]|\\.)*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\Z)|[^\s@]{1,64}@[^\s@]{1,255}")
 
 _FPM = re.compile(r"\[([0-9]{2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2})[^\]]{0,20}\] *(.*)")
 _POOL = re.compile(r"\[pool ([^\]]{1,100})\] pid ([0-9]{1,10})")
@@ -87,7 +94,7 @@ def mysql_slow(lines: Iterable[str], *, raw: bool = False) -> Iterator[Entry]:
         banner = _BANNER in line and "started with" in line
         if begins or banner:
             if at is not None and "Query_time" in facts:
-                yield _query(at, facts, " ".join(statement), raw=raw)
+                yield _query(at, facts, "\n".join(statement), raw=raw)
             facts, statement, restarted = {}, [], restarted or banner
         if line.startswith("# "):
             if (when := _slow_time(line)) is None:
@@ -99,13 +106,15 @@ def mysql_slow(lines: Iterable[str], *, raw: bool = False) -> Iterator[Entry]:
                 restarted = False
         elif (stamp := _SET_TIMESTAMP.match(line)) and at is None:
             at = datetime.fromtimestamp(int(stamp[1]), UTC)
-        elif "Query_time" in facts and not line.startswith(("use ", "SET timestamp")) and len(statement) < _MOST_LINES:
+        elif "Query_time" not in facts or (not statement and line.startswith(("use ", "SET timestamp"))):
+            continue
+        elif len(statement) < _MOST_LINES:
             statement.append(line)
 
 
 def _query(at: datetime, facts: Mapping[str, str], statement: str, *, raw: bool) -> Entry:
-    text = " ".join(statement[:_LONGEST_STATEMENT].split())
-    text = text if raw else masked(text)
+    text = statement[:_LONGEST_STATEMENT]  # a comment ends with its line, so the lines are joined afterwards
+    text = " ".join((text if raw else masked(text)).split())
     rows = f", {facts['Rows_examined']} rows examined" if "Rows_examined" in facts else ""
     text = f"{facts['Query_time'].partition('.')[0]} s{rows}: {text[:_LONGEST]}"
     return Entry(at, "mysql query", text, "logged at its end")
@@ -145,8 +154,11 @@ def php_fpm(lines: Iterable[str]) -> Iterator[Entry]:
                 yield Entry(when, *limit)
 
 
-def magento(lines: Iterable[str]) -> Iterator[Entry]:
-    """Yield the entries of Magento's exception.log and system.log from WARNING on, and what hit a limit of memory."""
+def magento(lines: Iterable[str], *, raw: bool = False) -> Iterator[Entry]:
+    """Yield the entries of Magento's exception.log and system.log from WARNING on, and what hit a limit of memory.
+
+    What is quoted in them, and literals of SQL, are masked unless `raw`.
+    """
     for line in lines:
         if match := _MONOLOG.match(line):
             zone = match[3] or "+00:00"  # older releases write UTC too, and no zone
@@ -160,7 +172,8 @@ def magento(lines: Iterable[str]) -> Iterator[Entry]:
             if limit is not None:
                 yield Entry(when, *limit)
             elif match[5] in ("WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"):
-                message = match[6].partition(" {")[0]
+                message = match[6].partition(" {")[0][:_LONGEST_STATEMENT]
+                message = message if raw else _message(message)
                 yield Entry(when, "magento", f"{match[4]}.{match[5]}: {message[:_LONGEST]}")
 
 
@@ -172,12 +185,23 @@ def cron(lines: Iterable[str], year_of: Callable[[int, int], int]) -> Iterator[E
         job = _CRON.match(line, time.end())
         when = None if job is None else _syslog_time(time, year_of)
         if job is not None and when is not None:
-            yield Entry(when, "cron", f"{job[1]}: {job[2][:_LONGEST]}")
+            yield Entry(when, "cron", f"{job[1]}: {_command(job[2])}")
 
 
 def masked(statement: str) -> str:
-    """Return an SQL statement without its literals: they hold customers' data."""
-    return _LITERAL.sub("?", statement)
+    """Return an SQL statement without its literals and comments: they hold customers' data."""
+    return _SQL.sub(lambda found: found["name"] or "?", statement)
+
+
+def _message(text: str) -> str:
+    """Return what Magento says without what customers typed, as far as that can be told."""
+    return masked(text) if _LOOKS_LIKE_SQL.search(text) else _PERSONAL.sub("?", text)
+
+
+def _command(text: str) -> str:
+    """Return a line of a crontab with what looks like a secret masked."""
+    shown = " ".join(mask_words(text.split()))
+    return shown if len(shown) <= _LONGEST_COMMAND else shown[:_LONGEST_COMMAND] + CUT
 
 
 def _php_limit(text: str) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hypernode.oom.clock import moment
 from hypernode.oom.events import Event
-from hypernode.oom.incidents import SAME_INCIDENT
+from hypernode.oom.incidents import LONGEST_INCIDENT, SAME_INCIDENT
 
 TRIGGER_SOURCE = "5 since the platform's release 5874, 2 before it, by its changelog"
 NOT_KNOWN = (
@@ -102,7 +102,7 @@ class Replaying:
             return
         kill = _kill(event, event.at)
         for _ in event.victims:
-            if self._kills and kill.earliest - self._kills[-1].latest > SAME_INCIDENT:
+            if self._kills and self._begins_another(kill):
                 self._end_incident()
             self._kills.append(kill)
 
@@ -110,6 +110,12 @@ class Replaying:
         """Return what became of all events; there are no more."""
         self._end_incident()
         return Replay(self._threshold, self._window, tuple(self._incidents), self._untimed)
+
+    def _begins_another(self, kill: _Kill) -> bool:
+        """Tell whether `kill` is of another incident; what the trigger may count together is not parted."""
+        pause = kill.earliest - self._kills[-1].latest
+        too_long = kill.earliest - self._kills[0].latest > LONGEST_INCIDENT
+        return pause > SAME_INCIDENT or (too_long and pause > self._window)
 
     def _end_incident(self) -> None:
         if self._kills:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
@@ -32,6 +33,9 @@ Their rotated and compressed forms stand beside them.
 MOST_ENTRIES = 1_000
 """Of one file."""
 _DAY = timedelta(days=1)
+_ODD_BEFORE, _ODD_AFTER = 1970, 9000
+_OFTEN, _STARTS_A_DAY = 3, 4
+"""A job that started at least so often, and more often than that each day, runs all day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Surroundings:
     """What they tell of the times asked for, in order of time."""
     limits: tuple[Limit, ...]
     """All that they tell of other limits, at any time."""
+    all_day: frozenset[str] = frozenset()
+    """The texts of cron jobs that start so often that they tell nothing of any one time."""
 
 
 def look_around(
@@ -59,23 +65,37 @@ def look_around(
         window: How long before and after each of them it is looked.
         zone: That of the node, for logs without one; None: this machine's.
         raw: Whether SQL keeps its literals.
-        on_problem: Told the path of a log that is missing or cannot be read, and why.
+        on_problem: Told the path of a log that is missing, cannot be read, or tells too much, and why.
     """
-    near = _near(moments, window)
+    distance = _distance_from(moments)
     earliest = min(moments) - window if moments else None
     found: list[Entry] = []
     limits: dict[str, Limit] = {}
+    jobs = _Jobs()
     for kind, path, written in _find(earliest, on_problem):
-        room = MOST_ENTRIES
+        near: list[Entry] = []
+        is_cut = False
         for entry in _read(kind, text_lines(path, on_problem=on_problem), written, raw=raw):
-            local = entry._replace(at=_with_zone(entry.at, zone).astimezone())
-            if entry.kind in LIMITS:
-                limits[entry.kind] = _reached(limits.get(entry.kind), local)
-            if room and near(local.at):
-                found.append(local)
-                room -= 1
+            local = _local(entry, zone)
+            if local is None:
+                continue
+            if local.kind in LIMITS:
+                limits[local.kind] = _reached(limits.get(local.kind), local)
+            elif local.kind == "cron":
+                jobs.add(local)
+            if distance(local) <= window:
+                near.append(local)
+            if len(near) > 2 * MOST_ENTRIES:
+                near = sorted(near, key=distance)[:MOST_ENTRIES]
+                is_cut = True
+        if is_cut or len(near) > MOST_ENTRIES:
+            near = sorted(near, key=distance)[:MOST_ENTRIES]
+            on_problem(str(path), f"it tells so much that only the {MOST_ENTRIES:,} nearest entries are shown")
+        found += near
     return Surroundings(
-        tuple(sorted(found, key=lambda entry: entry.at)), tuple(sorted(limits.values(), key=lambda limit: limit.kind))
+        tuple(sorted(found, key=lambda entry: entry.at)),
+        tuple(sorted(limits.values(), key=lambda limit: limit.kind)),
+        jobs.all_day(),
     )
 
 
@@ -91,19 +111,47 @@ def search_limits(*, on_problem: Problem = lambda path, text: None) -> tuple[Lim
     return look_around((), timedelta(0), on_problem=on_problem).limits
 
 
-def _near(moments: Sequence[datetime], window: timedelta) -> Callable[[datetime], bool]:
-    """Return what tells whether a time is within the window of any of the moments."""
+def _distance_from(moments: Sequence[datetime]) -> Callable[[Entry], timedelta]:
+    """Return what tells how far an entry is from the nearest of the moments."""
     ordered = sorted(moments)
 
-    def near(at: datetime) -> bool:
-        place = bisect_left(ordered, at - window)
-        return place < len(ordered) and ordered[place] <= at + window
+    def distance(entry: Entry) -> timedelta:
+        place = bisect_left(ordered, entry.at)
+        return min((abs(entry.at - one) for one in ordered[max(0, place - 1) : place + 1]), default=timedelta.max)
 
-    return near
+    return distance
 
 
-def _with_zone(at: datetime, zone: tzinfo | None) -> datetime:
-    return at if at.tzinfo is not None or zone is None else at.replace(tzinfo=zone)
+def _local(entry: Entry, zone: tzinfo | None) -> Entry | None:
+    """Return an entry on this machine's clock; None when its time is beyond what a clock can hold."""
+    if not _ODD_BEFORE < entry.at.year < _ODD_AFTER:
+        return None
+    at = entry.at if entry.at.tzinfo is not None or zone is None else entry.at.replace(tzinfo=zone)
+    return entry._replace(at=at.astimezone())
+
+
+class _Jobs:
+    """How often each cron job starts."""
+
+    def __init__(self) -> None:
+        self._starts: Counter[str] = Counter()
+        self._times: tuple[datetime, datetime] | None = None
+
+    def add(self, entry: Entry) -> None:
+        """Count one start; of very many different jobs only the first."""
+        first, last = self._times or (entry.at, entry.at)
+        self._times = min(first, entry.at), max(last, entry.at)
+        if entry.text in self._starts or len(self._starts) < MOST_ENTRIES:
+            self._starts[entry.text] += 1
+
+    def all_day(self) -> frozenset[str]:
+        """Return the texts of those that start several times a day."""
+        if self._times is None:
+            return frozenset()
+        days = max((self._times[1] - self._times[0]) / _DAY, 1 / 24)
+        return frozenset(
+            text for text, count in self._starts.items() if count >= _OFTEN and count / days > _STARTS_A_DAY
+        )
 
 
 def _reached(limit: Limit | None, entry: Entry) -> Limit:
@@ -122,7 +170,7 @@ def _find(earliest: datetime | None, on_problem: Problem) -> Iterator[tuple[str,
     seen: set[str] = set()
     for kind, pattern in LOGS:
         place = on_node(pattern)
-        paths = sorted(path for path in place.parent.glob(f"{place.name}*") if not _is_elsewhere(kind, path))
+        paths = sorted(path for path in place.parent.glob(f"{place.name}*") if _is_of(kind, path))
         if not paths:
             missing.setdefault(kind, []).append(str(place))
         for path in paths:
@@ -139,8 +187,9 @@ def _find(earliest: datetime | None, on_problem: Problem) -> Iterator[tuple[str,
             on_problem(" or ".join(places[:2]), "there is none")
 
 
-def _is_elsewhere(kind: str, path: Path) -> bool:
-    return kind == "php-fpm" and path.name.startswith("php-slow.log")
+def _is_of(kind: str, path: Path) -> bool:
+    """Tell whether a file is a log of that kind; a pipe would hold us up."""
+    return path.is_file() and not (kind == "php-fpm" and path.name.startswith("php-slow.log"))
 
 
 def _read(kind: str, lines: Iterator[str], written: datetime, *, raw: bool) -> Iterator[Entry]:
@@ -152,7 +201,7 @@ def _read(kind: str, lines: Iterator[str], written: datetime, *, raw: bool) -> I
         case "php-fpm":
             return logs.php_fpm(lines)
         case "magento":
-            return logs.magento(lines)
+            return logs.magento(lines, raw=raw)
         case _:
             return logs.cron(lines, partial(_year, written))
 

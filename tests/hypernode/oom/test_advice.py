@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,12 +51,24 @@ def cron(day: int, minute: int, command: str) -> Entry:
 
 
 def weighed(
-    events: Sequence[Event], *entries: Entry, limits: Sequence[Limit] = (), kernel_only: bool = False
+    events: Sequence[Event],
+    *entries: Entry,
+    limits: Sequence[Limit] = (),
+    all_day: Sequence[str] = (),
+    kernel_only: bool = False,
 ) -> Advice:
     history = look_back(incidents(enumerate(events, start=1)))
     window = timedelta(minutes=30)
     evidence = Evidence(
-        history, entries, tuple(limits), replay(events), window, ram_of(history), bundled(), kernel_only
+        history,
+        entries,
+        tuple(limits),
+        replay(events),
+        window,
+        ram_of(history),
+        bundled(),
+        all_day=frozenset(all_day),
+        kernel_only=kernel_only,
     )
     return advise(evidence)
 
@@ -84,8 +97,9 @@ def test_a_job_that_started_too_early_or_afterwards_is_no_cause(minute: int):
 
 
 def test_a_job_that_runs_all_day_is_no_cause():
-    entries = [cron(day, minute, "php bin/magento cron:run") for day in range(4) for minute in range(-30, 30, 5)]
-    assert "cron" not in names(weighed(nights(4, MYSQL, TASK), *entries))
+    entries = [cron(day, -5, "php bin/magento cron:run") for day in range(4)]
+    assert "cron" in names(weighed(nights(4, MYSQL, TASK), *entries))
+    assert "cron" not in names(weighed(nights(4, MYSQL, TASK), *entries, all_day=["app: php bin/magento cron:run"]))
 
 
 def test_a_job_before_one_kill_of_many_is_chance():
@@ -112,9 +126,48 @@ def test_a_task_that_was_killed_for_others_can_be_protected():
     assert named(advice, "protect").command == "hnctl oom protect --max-total 40% -- php import.php --all"
 
 
-def test_a_line_of_shell_is_not_put_behind_a_command():
-    advice = weighed(nights(1, MYSQL, TASK), cron(0, -9, "php import.php; rm -r /tmp/x"))
+@pytest.mark.parametrize(
+    "line",
+    [
+        "php import.php; rm -r /tmp/x",
+        "php import.php --a=!!",
+        "php {a,b}.php",
+        "php $(reboot)",
+        "php 'a b'",
+        "php import.php > log",
+        "php import.php --password=***",
+        f"php {'x' * 900} ...",
+        "rm -rf /data/web/public/var/cache/old",
+        "flock -n /tmp/l php bin/magento import",
+        "php",
+    ],
+)
+def test_what_a_shell_could_take_for_something_else_is_not_offered_to_be_pasted(line: str):
+    advice = weighed(nights(1, MYSQL, TASK), cron(0, -9, line))
     assert named(advice, "protect").command == "hnctl oom protect --max-total 40% -- COMMAND"
+    assert "crontab" in str(named(advice, "cron").command), "it is named all the same"
+
+
+def test_the_job_of_another_user_is_named_with_that_user_and_not_offered():
+    roots = Entry(NIGHT - timedelta(minutes=5), "cron", "root: php import.php")
+    advice = weighed(nights(1, MYSQL, TASK), roots)
+    assert "`root: php import.php`" in named(advice, "cron").what
+    assert named(advice, "cron").command is None
+    assert named(advice, "protect").command == "hnctl oom protect --max-total 40% -- COMMAND"
+
+
+def test_a_task_with_a_limit_of_its_own_is_not_given_a_second_one():
+    large = TASK._replace(rss_pages=6 * GIB)
+    advice = weighed(nights(1, large, victim=large), cron(0, -9, "php -d memory_limit=-1 import.php"))
+    assert advice.cures[0].command == "php -d memory_limit=4864M SCRIPT"
+
+
+def test_a_task_in_a_cgroup_is_limited_by_the_cgroup_and_not_by_the_machine():
+    large = TASK._replace(rss_pages=4 * GIB)
+    event = replace(kill(NIGHT, large, SHELL, victim=large, scope="memcg"), limit_kib=4 << 20, ram_pages=None)
+    assert weighed([event]).cures[0].command == "php -d memory_limit=3072M SCRIPT"
+    unlimited = replace(event, limit_kib=None)
+    assert weighed([unlimited]).cures[0].command == "php -d memory_limit=3072M SCRIPT"
 
 
 def test_a_task_that_held_most_is_to_need_less_and_is_not_protected():
@@ -152,6 +205,46 @@ def test_incidents_all_day_long_want_more_memory_and_the_smallest_product_of_eac
     assert cure.command is None
     assert "at the worst moment (2026-11-06 23:10:00) the processes held at least 7.2 GiB" in cure.evidence
     assert "bigger product" not in names(weighed(nights(5, MYSQL, *WORKERS, TASK))), "a job by the clock is cheaper"
+
+
+def test_no_product_is_named_when_the_reports_do_not_tell_of_all_memory():
+    events = [kill(NIGHT + timedelta(days=day, hours=5 * day), MYSQL, TASK, scope="memcg") for day in range(5)]
+    cure = named(weighed(events), "bigger product")
+    assert cure.effect == "Which product would fit cannot be told: the reports do not tell of all memory"
+
+
+def test_a_development_product_or_a_smaller_one_is_never_named():
+    small = [kill(NIGHT + timedelta(days=day, hours=5 * day), SHELL, TASK) for day in range(5)]
+    effect = named(weighed(small), "bigger product").effect
+    assert "DEV" not in effect
+    assert effect == "Would fit, with a fifth to spare: Falcon M (16 GB), Eagle L (16 GB)", "the node has 8 GiB"
+
+
+def test_one_service_in_one_incident_of_many_decides_nothing():
+    bare = [kill(NIGHT + timedelta(hours=hour)) for hour in range(30)]
+    assert not weighed([*bare, kill(NIGHT + timedelta(days=9), MYSQL, TASK)]).decides
+
+
+def test_kills_all_day_long_are_nothing_to_wait_for():
+    storm = [kill(NIGHT + timedelta(seconds=50 * n), MYSQL, SHELL, victim=SHELL) for n in range(200)]
+    assert "nothing" not in names(weighed(storm))
+
+
+def test_an_event_that_killed_nobody_is_no_reason_to_wait():
+    nobody = replace(kill(NIGHT, MYSQL, SHELL), victims=())
+    assert "nothing" not in names(weighed([nobody]))
+
+
+def test_a_module_that_is_called_staging_is_no_staging_environment():
+    module = Entry(NIGHT, "php slow", "pool www: load() /data/web/vendor/magento/module-staging/Model/X.php:1")
+    assert "staging" not in names(weighed(nights(2, MYSQL, TASK), module))
+
+
+def test_permissive_is_not_both_offered_and_said_to_change_nothing():
+    storm = [kill(NIGHT + timedelta(milliseconds=100 * n), MYSQL, TASK, scope="memcg") for n in range(5)]
+    advice = weighed(storm)
+    assert "permissive" in names(advice)
+    assert not any("permissive" in text for text in advice.no_use)
 
 
 def test_one_event_is_a_reason_to_wait():

@@ -94,6 +94,16 @@ def test_incidents_all_over_the_day_are_structural():
     assert (history.kind, history.confidence) == ("structural", "high")
 
 
+def test_incidents_that_are_rare_are_not_structural():
+    history = seen(*(kill(MONDAY + timedelta(days=60 * n, hours=5 * n)) for n in range(4)))
+    assert (history.kind, history.confidence) == ("unclear", "none")
+
+
+def test_kills_that_never_stop_are_more_than_one_incident():
+    history = seen(*(kill(MONDAY + timedelta(seconds=50 * n)) for n in range(60)))
+    assert [one.kills for one in history.incidents] == [13, 13, 13, 13, 8]
+
+
 def test_too_few_incidents_are_said_to_be_too_few():
     history = seen(kill(MONDAY), kill(MONDAY + timedelta(hours=5)))
     assert (history.kind, history.confidence) == ("unclear", "none")
@@ -130,5 +140,8 @@ def test_every_kill_is_in_one_incident_and_close_to_its_neighbours(seconds: list
     assert history.kills == len(seconds)
     assert sum(map(sum, history.by_hour())) == len(history.incidents)
     gaps = sum((later - earlier).total_seconds() > 60 for earlier, later in pairwise(moments))
-    assert len(history.incidents) == (gaps + 1 if moments else 0)
+    assert len(history.incidents) >= (gaps + 1 if moments else 0)
+    for one in history.incidents:
+        begin, end = (datetime.fromisoformat(str(case.event.at)) for case in (one.first, one.last))
+        assert (end - begin).total_seconds() <= 600
     assert len(history.incidents) <= MOST_INCIDENTS

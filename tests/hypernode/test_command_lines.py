@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypernode.node.command_lines import mask_words, parse_command
+from hypernode.command_lines import mask_words, parse_command
 
 
 @pytest.mark.parametrize(
