@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import Any, NoReturn
@@ -84,6 +85,9 @@ def main() -> None:
 def run() -> NoReturn:
     """Run hnctl as a program and exit with its status."""
     prepare_streams()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
     status: int = Exit.OK
     try:
         status = _run()
@@ -97,10 +101,19 @@ def run() -> NoReturn:
         status = Exit.FAILED
     except KeyboardInterrupt:
         # Python would wait for the threads that read; nothing is lost without them.
-        os._exit(Exit.INTERRUPTED)
+        os._exit(Exit.TERMINATED if _ended_by else Exit.INTERRUPTED)
     # The interpreter's last collections look at all that was imported: a seventh of a small command's time.
     gc.freeze()
     sys.exit(status)
+
+
+_ended_by: list[int] = []
+
+
+def _end(number: int, frame: object) -> None:
+    """End like after a Ctrl-C: connections are closed, and what was fetched is thrown away."""
+    _ended_by.append(number)
+    raise KeyboardInterrupt
 
 
 def _run() -> int:

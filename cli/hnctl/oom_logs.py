@@ -22,20 +22,28 @@ if TYPE_CHECKING:
 
 _PATIENCE = 5.0
 _MOST_FLOWS = 500
-_PATH = click.Path(path_type=Path, allow_dash=True)
-files_argument = click.argument("files", metavar="[FILE]...", nargs=-1, type=_PATH)
-event_argument = click.argument("event", metavar="[N|last] [FILE]...", nargs=-1, type=_PATH)
-"""Which event of which logs; `chosen_event` parts the two."""
+_MOST_DIGITS = 9
+files_argument = click.argument(
+    "files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path, allow_dash=True)
+)
+event_argument = click.argument("event", metavar="[N|last] [FILE]...", nargs=-1, type=click.Path(allow_dash=True))
+"""Which event of which logs, as it was typed; `chosen_event` parts the two."""
 
 
-def chosen_event(words: tuple[Path, ...]) -> tuple[int | None, tuple[Path, ...]]:
-    """Return the number of an event, None for the last, and the files. A file with a number for a name is ./3."""
-    first = str(words[0]) if words else ""
+def chosen_event(words: tuple[str, ...]) -> tuple[int | None, tuple[Path, ...]]:
+    """Return the number of an event, None for the last, and the files. A file with a number for a name is ./3.
+
+    Raises:
+        InputError: It is no number that an event can have.
+    """
+    first, files = (words[0], tuple(map(Path, words[1:]))) if words else ("", ())
     if first == "last":
-        return None, words[1:]
+        return None, files
     if first.isdecimal() and first.isascii():
-        return int(first), words[1:]
-    return None, words
+        if len(first) > _MOST_DIGITS:
+            raise InputError(f"there is no event {first[:_MOST_DIGITS]}...", hint="hnctl oom events shows the numbers")
+        return int(first), files
+    return None, tuple(map(Path, words))
 
 
 class Logs:
@@ -94,6 +102,15 @@ class Logs:
         if found is None and (total or number is not None):
             raise InputError(f"there is no event {number}", hint=f"There are {total}: hnctl oom events")
         return found
+
+    def check(self) -> None:
+        """Make sure that something could be read.
+
+        Raises:
+            HypernodeError: Nothing could, so nothing is known.
+        """
+        if self.status() is Exit.FAILED:
+            raise HypernodeError("nothing is known: none of these logs can be read")
 
     def status(self) -> Exit:
         """Return how the reading went."""

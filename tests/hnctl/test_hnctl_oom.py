@@ -232,6 +232,30 @@ def test_a_replay_of_a_quiet_log_says_that_nothing_would_change(hnctl: Hnctl, fo
     assert hnctl("oom", "replay", "kern.log").out.startswith("There are no kills in these logs, so permissive")
 
 
+@pytest.mark.parametrize("command", [["explain"], ["explain", "--all"], ["advice"], ["replay"]])
+def test_of_a_log_that_cannot_be_read_nothing_is_claimed(command: list[str], hnctl: Hnctl, folder: Path):
+    refused = hnctl("oom", *command, "nosuch.log", "-o", "json")
+    assert refused.status == 1
+    assert "nosuch.log: No such file or directory" in refused.err
+    assert refused.json["error"]["message"] == "nothing is known: none of these logs can be read"
+    (folder / "quiet.log").write_text(NOISE.format(second=1))
+    partly = hnctl("oom", *command, "nosuch.log", "quiet.log")
+    assert partly.status == 3
+    assert partly.out
+
+
+def test_a_file_with_a_number_for_a_name_is_named_with_its_folder(hnctl: Hnctl, log: Path):
+    log.rename(log.with_name("2"))
+    assert "Event 2, " in hnctl("oom", "explain", "./2").out
+    assert "Event 1, " in hnctl("oom", "explain", "1", "2").out
+
+
+def test_a_number_that_no_event_can_have_is_refused_in_words(hnctl: Hnctl, log: Path):
+    refused = hnctl("oom", "explain", "9" * 5000, "kern.log")
+    assert refused.status == 64
+    assert "there is no event 999999999..." in refused.err
+
+
 @pytest.fixture
 def shop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A node whose logs tell of a night in March 2024; it stands in UTC."""

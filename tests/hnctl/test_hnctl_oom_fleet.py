@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nodes_by_ssh import NodesBySsh, need_ssh, reach_nodes
+from nodes_by_ssh import NodesBySsh, need_ssh, reach_nodes, soon
+from processes import start
 from runs import Hnctl
 
 INCIDENTS = Path(__file__).parents[2] / "examples" / "incident"
@@ -80,8 +83,11 @@ def test_the_nodes_of_a_group_are_ranked_with_what_they_have_in_common(hnctl: Hn
 def test_one_node_is_explained_as_its_log_would_be_here(hnctl: Hnctl, nodes: NodesBySsh):
     node = nodes.box.names[2]
     log = INCIDENTS / "nightly" / "var" / "log" / "kern.log"
-    for words in (["explain"], ["explain", "2"], ["explain", "--all"], ["advice"]):
+    for words in (["explain"], ["explain", "2"], ["explain", "--all"]):
         assert hnctl("oom", *words, "-n", node).out == hnctl("oom", *words, log).out
+    advice = hnctl("oom", "advice", "-n", node).out
+    assert advice == hnctl("oom", "advice", log).out.replace("   node$ hnctl", f"   {node}$ hnctl")
+    assert f"\n   {node}$ hnctl memory release-mysql" in advice, "nobody is to run it on the wrong machine"
     refused = hnctl("oom", "explain", "7", "-n", node)
     assert refused.status == 64
     assert "there is no event 7" in refused.err
@@ -108,6 +114,17 @@ def test_a_node_that_cannot_be_reached_leaves_the_others(hnctl: Hnctl, nodes: No
         assert nightly in done.out
     alone = hnctl("oom", "explain", "-n", once)
     assert (alone.status, alone.out) == (4, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whoever_is_told_to_end_leaves_nothing_behind(number: signal.Signals, folder: Path, nodes: NodesBySsh):
+    nodes.ssh.hang(nodes.box.names[0], "command")
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with start("oom", "events", "--group", "magento", **pipes) as process:
+        assert soon(lambda: nodes.box.names[0] in str(nodes.ssh.logins))
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=10)
+    assert (process.returncode, out) == (130 if number == signal.SIGINT else 143, b"")
 
 
 def test_nothing_is_changed_on_the_nodes(hnctl: Hnctl, nodes: NodesBySsh):

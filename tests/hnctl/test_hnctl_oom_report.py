@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -137,13 +138,29 @@ def test_a_report_can_go_to_stdout_and_is_private_as_a_file(hnctl: Hnctl, folder
     assert (folder / "report.html").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_page_that_cannot_be_written_is_told_and_changes_nothing(hnctl: Hnctl, folder: Path):
+@pytest.mark.parametrize("path", ["file/report.html", "missing/report.html", "/proc/report.html"])
+def test_a_page_that_cannot_be_written_is_told_and_changes_nothing(path: str, hnctl: Hnctl, folder: Path):
     (folder / "file").write_text("mine")
     log = INCIDENTS / "one-task" / "var" / "log" / "kern.log"
-    refused = hnctl("oom", "report", "-o", "file/report.html", log)
+    refused = hnctl("oom", "report", "-o", path, log)
     assert refused.status == 1
-    assert "file/report.html cannot be written: " in refused.err
+    assert f"{path} cannot be written: " in refused.err
     assert (folder / "file").read_text() == "mine"
+    assert not (folder / "missing").exists()
+
+
+def test_a_page_goes_into_a_pipe_and_to_what_a_link_points_to(hnctl: Hnctl, folder: Path):
+    log = INCIDENTS / "one-task" / "var" / "log" / "kern.log"
+    os.mkfifo(folder / "pipe")
+    with ThreadPoolExecutor(1) as executor:
+        read = executor.submit((folder / "pipe").read_text, "utf-8")
+        assert hnctl("oom", "report", "-o", "pipe", log).status == 0
+        assert read.result(10).startswith("<!DOCTYPE html>")
+    assert (folder / "pipe").is_fifo()
+    (folder / "link.html").symlink_to("real.html")
+    assert hnctl("oom", "report", "-o", "link.html", log).status == 0
+    assert (folder / "link.html").is_symlink()
+    assert (folder / "real.html").read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
 def test_without_the_extra_a_user_is_told_what_to_install(hnctl: Hnctl, monkeypatch: pytest.MonkeyPatch):

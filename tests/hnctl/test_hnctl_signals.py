@@ -71,9 +71,10 @@ def test_the_second_signal_leaves_at_once(slow: Sandbox):
     assert process.returncode == 130
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("command", [["diff"], ["settings", "get", "php_version", "-n", "kaasshop"], ["nodes", "list"]])
 def test_a_command_that_only_reads_is_left_at_once_though_the_api_keeps_silent(
-    command: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+    command: list[str], number: signal.Signals, status: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (folder / "fleet.yaml").write_text("version: 1\nnodes: {kaasshop: {settings: {php_version: 8.0}}, theeplein: {}}\n")
     monkeypatch.setenv("HYPERNODE_API_TOKENS", '{"kaasshop": "a", "theeplein": "b"}')
@@ -87,9 +88,9 @@ def test_a_command_that_only_reads_is_left_at_once_though_the_api_keeps_silent(
         monkeypatch.setenv("HNCTL_API_URL", odd.url)
         with start(*command, **PIPES) as process:
             until(lambda: odd.calls)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             out, err = process.communicate(timeout=10)
         end.set()
-    assert (process.returncode, out) == (130, b"")
+    assert (process.returncode, out) == (status, b"")
     assert b"Aborted; nothing more was done." in err
     assert b"Traceback" not in err

@@ -135,7 +135,7 @@ def _print_events_of_nodes(
 )
 @nodes_over_ssh_options
 @output_option
-def explain(event: tuple[Path, ...], everything: bool, selection: Selection, **options: Any) -> Exit:
+def explain(event: tuple[str, ...], everything: bool, selection: Selection, **options: Any) -> Exit:
     """Explain one event: who was hurt, and who held the memory.
 
     N is its number in hnctl oom events. The memory of each service comes from the report's own table, and how sure the
@@ -160,7 +160,8 @@ def explain(event: tuple[Path, ...], everything: bool, selection: Selection, **o
     elif (found := logs.find(number)) is not None:
         _print_event(link, found)
     else:
-        _print_none(link, logs)
+        logs.check()
+        _print_none(link, None if logs.is_elsewhere else logs, is_whole=not logs.broken)
     return logs.status()
 
 
@@ -172,7 +173,10 @@ def _explain_nodes(link: Connection, nodes: Nodes, number: int | None, *, everyt
         raise click.UsageError(f"event {number} of which node? Name one, or leave out the number.")
     if len(nodes.names) == 1 and not everything:
         found, status = look_at(link, nodes, lambda logs: logs.find(number))
-        _print_event(link, found) if found is not None else _print_none(link, None)
+        if found is not None:
+            _print_event(link, found)
+        else:
+            _print_none(link, None, is_whole=status is Exit.OK)
         return status
     if len(nodes.names) == 1:
         history, status = look_at(link, nodes, _history_of)
@@ -192,7 +196,10 @@ def _history_of(logs: Logs) -> History:
     from hypernode.oom.history import look_back
     from hypernode.oom.incidents import incidents
 
-    return look_back(incidents(logs.select(keep_tasks=True)))
+    history = look_back(incidents(logs.select(keep_tasks=True)))
+    if not history.incidents:
+        logs.check()
+    return history
 
 
 def _print_event(link: Connection, found: tuple[int, Event]) -> None:
@@ -210,15 +217,16 @@ def _print_history(link: Connection, history: History) -> None:
     print_either(link.value("output"), partial(render_history, history), partial(history_document, history))
 
 
-def _print_none(link: Connection, logs: Logs | None) -> None:
-    """Tell that the kernel killed nothing, and, of this node, what else may have been taken for it."""
+def _print_none(link: Connection, here: Logs | None, *, is_whole: bool) -> None:
+    """Tell that the kernel killed nothing; and of the logs of this node, what else may have been taken for it."""
     from hnctl.render.oom_advice import quiet_document, render_quiet
     from hypernode.oom.cures import for_limit
     from hypernode.oom.timeline import search_limits
 
-    limits = () if logs is None or logs.is_elsewhere else search_limits(on_problem=logs.miss)
+    limits = () if here is None else search_limits(on_problem=here.miss)
     cures = tuple(map(for_limit, limits))
-    print_either(link.value("output"), partial(render_quiet, cures), partial(quiet_document, cures))
+    text = partial(render_quiet, cures, is_whole=is_whole)
+    print_either(link.value("output"), text, partial(quiet_document, cures, is_whole=is_whole))
 
 
 @oom.command(cls=Command)
@@ -232,7 +240,7 @@ def _print_none(link: Connection, logs: Logs | None) -> None:
 )
 @option("--raw", is_flag=True, help="Show SQL with its literals, which hold customers' data.")
 @output_option
-def timeline(event: tuple[Path, ...], window: float, raw: bool, **options: Any) -> Exit:
+def timeline(event: tuple[str, ...], window: float, raw: bool, **options: Any) -> Exit:
     """Show what else happened around one event.
 
     Slow queries and restarts of MySQL, slow and killed php-fpm, Magento's errors, PHP's and Redis' own limits, cron
@@ -293,5 +301,7 @@ def replay(files: tuple[Path, ...], threshold: int, window: float, **options: An
     output = Connection(**options).value("output")
     logs = named_logs(files)
     found = play((event for _, event in logs.select()), threshold=threshold, window=window)
+    if not found.incidents:
+        logs.check()
     print_either(output, partial(render_replay, found), partial(replay_document, found))
     return logs.status()

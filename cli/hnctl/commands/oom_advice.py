@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from errno import ENOTDIR
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,6 @@ def report(files: tuple[Path, ...], html: Path, window: float, title: str | None
     from hypernode.credentials import own_name
     from hypernode.oom.advice import advise
     from hypernode.oom.report import Subject, make_report
-    from hypernode.private_files import replace_file
     from hypernode.version import __version__
 
     require_extra("report", "jinja2", "matplotlib")
@@ -134,13 +134,30 @@ def report(files: tuple[Path, ...], html: Path, window: float, title: str | None
     if str(html) == "-":
         print_data(page)
         return logs.status()
-    try:
-        replace_file(html.absolute(), page)
-    except OSError as exc:
-        raise HypernodeError(f"{html} cannot be written: {exc.strerror or exc}") from exc
+    _write(html, page)
     kills, incidents = evidence.history.kills, len(evidence.history.incidents)
     print_note(printable(f"{html}: {kills} kill{'s' * (kills != 1)} in {incidents} incident{'s' * (incidents != 1)}"))
     return logs.status()
+
+
+def _write(path: Path, page: str) -> None:
+    """Write a page for its owner only; into what is no plain file, such as a pipe, as into any other.
+
+    Raises:
+        HypernodeError: It cannot be written; what was there stays.
+    """
+    from hypernode.private_files import replace_file
+
+    try:
+        place = path.resolve()  # what a link points to, and not the link
+        if not place.parent.is_dir():
+            raise NotADirectoryError(ENOTDIR, f"there is no folder {place.parent}")
+        if place.exists() and not place.is_file():
+            place.write_text(page, "utf-8")
+        else:
+            replace_file(place, page)
+    except OSError as exc:
+        raise HypernodeError(f"{path} cannot be written: {exc.strerror or exc}") from exc
 
 
 def _close_up(evidence: Evidence, worst: Incident | None) -> list[Entry]:
@@ -172,6 +189,8 @@ def _gather(window: float, logs: Logs) -> Evidence:
 
     playing = Replaying()
     history = look_back(incidents(_watched(logs, playing)))
+    if not history.incidents:
+        logs.check()
     times = [one.at for one in history.incidents[-_MOST_LOOKED_AT:] if one.at is not None]
     around = Surroundings((), ())
     if not logs.is_elsewhere:

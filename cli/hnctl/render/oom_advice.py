@@ -31,6 +31,7 @@ def advice_document(evidence: Evidence, advice: Advice) -> dict[str, Any]:
             "kind_sentence": history.sentence,
             "confidence": history.confidence,
         },
+        "node": evidence.node,
         "incidents": len(history.incidents),
         "kills": history.kills,
         "cures": [asdict(cure) for cure in advice.cures],
@@ -41,11 +42,12 @@ def advice_document(evidence: Evidence, advice: Advice) -> dict[str, Any]:
 def render_advice(evidence: Evidence, advice: Advice) -> str:
     """Return advice for a person."""
     width = min(make_console().width, _WIDEST)
+    prompt = _prompt(evidence)
     lines = _folded("", f"{advice.sentence}.", width)
     if evidence.history.incidents:
         lines += _folded("", f"{evidence.history.sentence} (confidence: {evidence.history.confidence}).", width)
     for place, cure in enumerate(advice.cures, start=1):
-        lines += ["", *_cure(place, cure, width)]
+        lines += ["", *_cure(place, cure, width, prompt)]
     if advice.no_use:
         lines += ["", "Would change nothing:"]
         for text in advice.no_use:
@@ -79,7 +81,7 @@ def render_nodes(ranking: Ranking, given: Mapping[str, Advice]) -> str:
         lines += ["", *_folded("", f"{node}: {advice.sentence}.", width)]
         for cure in advice.cures[:1]:
             lines += _folded("  ", f"{cure.what}.", width)
-            lines += [f"  $ {cure.command}"] if cure.command else []
+            lines += [f"  {node}$ {cure.command}"] if cure.command else []
     return "\n".join(map(printable, lines))
 
 
@@ -87,39 +89,53 @@ def _without_version(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "format_version"}
 
 
-def quiet_document(cures: Sequence[Cure]) -> dict[str, Any]:
+def quiet_document(cures: Sequence[Cure], *, is_whole: bool) -> dict[str, Any]:
     """Return that the kernel killed nothing, and which other limits were reached, as JSON values."""
     return {
         "format_version": FORMAT_VERSION,
         "number": None,
         "event": None,
-        "verdict": {"sentence": _quiet(cures), "confidence": "high", "reasons": [], "culprit": None},
+        "verdict": {
+            "sentence": _quiet(cures, is_whole=is_whole),
+            "confidence": "high" if is_whole else "low",
+            "reasons": [],
+            "culprit": None,
+        },
         "other_limits": [asdict(cure) for cure in cures],
     }
 
 
-def render_quiet(cures: Sequence[Cure]) -> str:
-    """Return that the kernel killed nothing, and what to do about each of the other limits that were reached."""
+def render_quiet(cures: Sequence[Cure], *, is_whole: bool) -> str:
+    """Return that the kernel killed nothing, and what to do about each of the other limits that were reached.
+
+    `is_whole` tells whether all of the logs could be read.
+    """
     width = min(make_console().width, _WIDEST)
-    lines = _folded("", f"{_quiet(cures)}.", width)
+    lines = _folded("", f"{_quiet(cures, is_whole=is_whole)}.", width)
     for place, cure in enumerate(cures, start=1):
         lines += ["", *_cure(place, cure, width)]
     return "\n".join(map(printable, lines))
 
 
-def _quiet(cures: Sequence[Cure]) -> str:
+def _quiet(cures: Sequence[Cure], *, is_whole: bool) -> str:
+    quiet = f"The kernel killed nothing in {'these logs' if is_whole else 'what could be read of these logs'}"
     if not cures:
-        return "The kernel killed nothing in these logs"
-    return f"The kernel killed nothing. What was reached is another limit: {', '.join(cure.name for cure in cures)}"
+        return quiet
+    return f"{quiet}. What was reached is another limit: {', '.join(cure.name for cure in cures)}"
 
 
-def _cure(place: int, cure: Cure, width: int) -> list[str]:
+def _prompt(evidence: Evidence) -> str:
+    """Return what stands before a command: of which machine it is, if that is another one."""
+    return f"{evidence.node or 'node'}$" if evidence.kernel_only else "$"
+
+
+def _cure(place: int, cure: Cure, width: int, prompt: str = "$") -> list[str]:
     lines = _folded(f"{place}. ", f"{cure.what}.", width)
     for text in cure.evidence:
         lines += _folded("     - ", text, width)
     lines += _folded("   effect  ", f"{cure.effect}.", width)
     lines += _folded("   risk    ", f"{cure.risk}.", width)
-    return [*lines, f"   $ {cure.command}"] if cure.command else lines
+    return [*lines, f"   {prompt} {cure.command}"] if cure.command else lines
 
 
 def _folded(lead: str, text: str, width: int) -> list[str]:

@@ -32,12 +32,12 @@ _PAIR = re.compile(r"([A-Za-z_]{1,40}): *([0-9.]{1,20})")
 _SET_TIMESTAMP = re.compile(r"SET timestamp=([0-9]{1,11})", re.IGNORECASE)
 _BANNER = ", Version: "
 _SQL = re.compile(  # what is cut off ends with the text; a comment may hold data too
-    r"'(?:[^'\\]|\\.|'')*(?:'|\Z)|\"(?:[^\"\\]|\\.|\"\")*(?:\"|\Z)|/\*.*?(?:\*/|\Z)|(?:--(?=\s)|#)[^\n]*"
+    r"'(?:[^'\\]|\\.|'')*(?:'|\\?\Z)|\"(?:[^\"\\]|\\.|\"\")*(?:\"|\\?\Z)|/\*.*?(?:\*/|\Z)|(?:--(?=\s|\Z)|#)[^\n]*"
     r"|(?P<name>`(?:[^`]|``)*`)|`.*|\b(?:0x[0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?)\b",
     re.DOTALL,
 )
 _LOOKS_LIKE_SQL = re.compile(r"SQLSTATE|\b(?:SELECT|INSERT|UPDATE|DELETE|REPLACE)\b")
-_PERSONAL = re.compile(r"(?<!\w)'(?:[^'\\]|\\.)*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\Z)|[^\s@]{1,64}@[^\s@]{1,255}")
+_PERSONAL = re.compile(r"(?<!\w)'(?:[^'\\]|\\.)*(?:'|\\?\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\\?\Z)|[^\s@]{1,64}@[^\s@]{1,255}")
 
 _FPM = re.compile(r"\[([0-9]{2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2})[^\]]{0,20}\] *(.*)")
 _POOL = re.compile(r"\[pool ([^\]]{1,100})\] pid ([0-9]{1,10})")
@@ -172,7 +172,7 @@ def magento(lines: Iterable[str], *, raw: bool = False) -> Iterator[Entry]:
             if limit is not None:
                 yield Entry(when, *limit)
             elif match[5] in ("WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"):
-                message = match[6].partition(" {")[0][:_LONGEST_STATEMENT]
+                message = match[6].removesuffix(" [] []").partition(" {")[0][:_LONGEST_STATEMENT]
                 message = message if raw else _message(message)
                 yield Entry(when, "magento", f"{match[4]}.{match[5]}: {message[:_LONGEST]}")
 

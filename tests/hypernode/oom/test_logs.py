@@ -134,7 +134,7 @@ def test_magento_tells_from_warnings_on_and_writes_utc():
     found = list(magento(lines(text)))
     assert [(entry.kind, entry.text) for entry in found] == [
         ("magento", "main.CRITICAL: Broken"),
-        ("magento", "report.ERROR: old style [] []"),
+        ("magento", "report.ERROR: old style"),
         ("redis limit", "Redis refused a write: its own maxmemory was reached"),
     ]
     assert {entry.at for entry in found[:2]} == {AT}
