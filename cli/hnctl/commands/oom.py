@@ -238,7 +238,7 @@ def _print_none(link: Connection, here: Logs | None, *, is_whole: bool) -> None:
     default="10m",
     help="How long before and after the event.  [default: 10m]",
 )
-@option("--raw", is_flag=True, help="Show SQL with its literals, which hold customers' data.")
+@option("--raw", is_flag=True, help="Show SQL and messages as they are, with customers' data.")
 @output_option
 def timeline(event: tuple[str, ...], window: float, raw: bool, **options: Any) -> Exit:
     """Show what else happened around one event.
