@@ -107,6 +107,11 @@ def test_a_job_before_one_kill_of_many_is_chance():
     assert "once.php" not in named(weighed(nights(4, MYSQL, TASK), *entries), "cron").what
 
 
+def test_clocks_of_logs_differ_a_little():
+    entries = [Entry(NIGHT + timedelta(days=day, seconds=30), "cron", "app: php import.php") for day in range(4)]
+    assert "cron" in names(weighed(nights(4, MYSQL, TASK), *entries))
+
+
 def test_jobs_are_not_blamed_when_no_task_held_memory_or_died():
     entries = [cron(day, -9, "php import.php") for day in range(4)]
     assert "cron" not in names(weighed(nights(4, MYSQL, SHELL, victim=SHELL), *entries))
@@ -238,6 +243,26 @@ def test_an_event_that_killed_nobody_is_no_reason_to_wait():
 def test_a_module_that_is_called_staging_is_no_staging_environment():
     module = Entry(NIGHT, "php slow", "pool www: load() /data/web/vendor/magento/module-staging/Model/X.php:1")
     assert "staging" not in names(weighed(nights(2, MYSQL, TASK), module))
+
+
+def test_a_culprit_of_which_no_report_is_sure_decides_nothing():
+    crowd = [
+        Task(500 + n, name, 1000, 0, GIB - n, 0, 0) for n, name in enumerate(("mysqld", "java", "redis-server", "node"))
+    ]
+    assert not weighed(nights(4, *crowd, TASK)).decides
+
+
+def test_what_frees_memory_comes_before_what_frees_none():
+    storm = [kill(NIGHT + timedelta(milliseconds=100 * n), MYSQL, TASK, scope="memcg") for n in range(5)]
+    order = names(weighed([*storm, *nights(3, MYSQL, TASK)[1:]]))
+    assert order.index("mysql") < order.index("protect") < order.index("permissive")
+
+
+def test_how_much_the_node_has_is_what_its_youngest_report_tells():
+    events = [
+        replace(event, ram_pages=pages) for event, pages in zip(nights(2, MYSQL, TASK), (GIB, 9 * GIB), strict=True)
+    ]
+    assert ram_of(look_back(incidents(enumerate(events)))) == 9 << 20
 
 
 def test_permissive_is_not_both_offered_and_said_to_change_nothing():

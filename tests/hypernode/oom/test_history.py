@@ -89,6 +89,17 @@ def test_a_pattern_may_go_over_midnight_and_have_exceptions():
     assert (history.kind, history.sentence) == ("pattern", "Each day between 23:50 and 00:05: 4 of 5 incidents")
 
 
+def test_two_hours_of_the_day_are_not_the_same_time():
+    assert seen(*(kill(MONDAY + timedelta(days=day, minutes=61 * day)) for day in range(3))).kind == "structural"
+    assert seen(*(kill(MONDAY + timedelta(days=day, minutes=29 * day)) for day in range(3))).kind == "pattern"
+
+
+def test_only_the_youngest_of_very_many_incidents_are_looked_at():
+    history = seen(*(kill(MONDAY + timedelta(hours=n)) for n in range(MOST_INCIDENTS + 5)))
+    assert len(history.incidents) == MOST_INCIDENTS
+    assert history.incidents[0].first.number == 6
+
+
 def test_incidents_all_over_the_day_are_structural():
     history = seen(*(kill(MONDAY + timedelta(days=day, hours=7 * day)) for day in range(5)))
     assert (history.kind, history.confidence) == ("structural", "high")
