@@ -355,6 +355,24 @@ def test_a_timeline_shows_the_clock_as_it_was_then(month: str, offset: str, shop
     assert [entry["when"] for entry in done.json["entries"]] == [stamp.replace("T", " ")]
 
 
+def test_php_that_still_runs_on_the_node_is_told_by_its_command(hnctl: Hnctl, shop: Path):
+    folder = shop / "proc" / "444"
+    folder.mkdir(parents=True)
+    (shop / "proc" / "stat").write_text("btime 1700000000\n")
+    (folder / "stat").write_text(f"444 (php8.3) S {'0 ' * 18}100 {'0 ' * 30}")
+    (folder / "oom_score_adj").write_text("0")
+    (folder / "cmdline").write_bytes(b"php\0bin/magento\0queue:consumers:start\0x")
+    log = shop / "var" / "log" / "kern.log"
+    log.write_text(report(59, "php8.3", 444))
+    os.utime(log, (1_709_700_000, 1_709_700_000))
+    (folder / "status").write_text("Name:\tphp8.3\nUid:\t1000\t0\t0\t0\nVmRSS:\t4 kB\n")
+    services = {row["pid"]: row["service"] for row in hnctl("oom", "explain", "-o", "json").json["largest"]}
+    assert services == {100: "mysql", 444: "queue consumers"}
+    assert "queue consumers  1" in hnctl("oom", "explain").out
+    elsewhere = hnctl("oom", "explain", log, "-o", "json").json["largest"]
+    assert [row["service"] for row in elsewhere] == ["mysql", "php cli"], "of another machine nothing is known"
+
+
 def test_a_timeline_needs_an_event_with_a_time(hnctl: Hnctl, folder: Path):
     (folder / "dmesg.log").write_text("".join(line.partition("kernel: ")[2] for line in report(1).splitlines(True)))
     refused = hnctl("oom", "timeline", "1", "dmesg.log")

@@ -28,6 +28,7 @@ from hypernode.errors import InputError
 if TYPE_CHECKING:
     from hypernode.oom.events import Event
     from hypernode.oom.history import History
+    from hypernode.oom.services import Commands
 
 
 @click.group()
@@ -158,7 +159,7 @@ def explain(event: tuple[str, ...], everything: bool, selection: Selection, **op
     if everything:
         _print_history(link, _history_of(logs))
     elif (found := logs.find(number)) is not None:
-        _print_event(link, found)
+        _print_event(link, found, {} if logs.is_elsewhere else _commands_of(found[1]))
     else:
         logs.check()
         _print_none(link, None if logs.is_elsewhere else logs, is_whole=not logs.broken)
@@ -174,7 +175,7 @@ def _explain_nodes(link: Connection, nodes: Nodes, number: int | None, *, everyt
     if len(nodes.names) == 1 and not everything:
         found, status = look_at(link, nodes, lambda logs: logs.find(number))
         if found is not None:
-            _print_event(link, found)
+            _print_event(link, found, {})
         else:
             _print_none(link, None, is_whole=status is Exit.OK)
         return status
@@ -202,13 +203,25 @@ def _history_of(logs: Logs) -> History:
     return history
 
 
-def _print_event(link: Connection, found: tuple[int, Event]) -> None:
+def _commands_of(event: Event) -> Commands:
+    """Return the command lines of those processes of an event that still run on this node."""
+    from hypernode.node.processes import find_proc
+    from hypernode.node.survivors import find_survivors
+    from hypernode.oom.clock import moment
+
+    return {} if event.at is None else find_survivors(find_proc(), moment(event.at).timestamp())
+
+
+def _print_event(link: Connection, found: tuple[int, Event], commands: Commands) -> None:
     from hnctl.render.oom import render_verdict, verdict_document
     from hypernode.oom.verdict import judge
 
-    verdict = judge(found[1])
-    output = link.value("output")
-    print_either(output, partial(render_verdict, *found, verdict), partial(verdict_document, *found, verdict))
+    verdict = judge(found[1], commands)
+    print_either(
+        link.value("output"),
+        partial(render_verdict, *found, verdict, commands),
+        partial(verdict_document, *found, verdict, commands),
+    )
 
 
 def _print_history(link: Connection, history: History) -> None:

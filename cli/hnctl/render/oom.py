@@ -11,7 +11,7 @@ from hypernode.oom.clock import in_words
 from hypernode.oom.events import Event, Task, Victim
 from hypernode.oom.logs import Entry
 from hypernode.oom.replay import NOT_KNOWN, TRIGGER_SOURCE, Replay
-from hypernode.oom.services import PAGE_KIB, PROTECTED, Usage, service_of
+from hypernode.oom.services import PAGE_KIB, PROTECTED, Commands, Usage, service_of
 from hypernode.oom.sizes import size
 from hypernode.oom.verdict import Verdict
 from hypernode.printable import printable
@@ -43,7 +43,7 @@ def resident_kib(victim: Victim) -> int | None:
     return sum(part for part in parts if part is not None) if any(part is not None for part in parts) else None
 
 
-def verdict_document(number: int, event: Event, verdict: Verdict) -> dict[str, Any]:
+def verdict_document(number: int, event: Event, verdict: Verdict, commands: Commands) -> dict[str, Any]:
     """Return an explanation as JSON values."""
     return {
         "format_version": FORMAT_VERSION,
@@ -79,7 +79,7 @@ def verdict_document(number: int, event: Event, verdict: Verdict) -> dict[str, A
             {
                 "pid": task.pid,
                 "name": task.name,
-                "service": service_of(task.name),
+                "service": service_of(task.name, commands.get((task.pid, task.name))),
                 "rss_kib": task.rss_pages * PAGE_KIB,
                 "oom_score_adj": task.oom_score_adj,
             }
@@ -88,7 +88,7 @@ def verdict_document(number: int, event: Event, verdict: Verdict) -> dict[str, A
     }
 
 
-def render_verdict(number: int, event: Event, verdict: Verdict) -> str:
+def render_verdict(number: int, event: Event, verdict: Verdict, commands: Commands) -> str:
     """Return an explanation for a person: the verdict first, then what it rests on."""
     lines = [f"{verdict.sentence}.", f"Confidence: {verdict.confidence}."]
     lines += [f"  - {reason}" for reason in verdict.reasons]
@@ -101,7 +101,7 @@ def render_verdict(number: int, event: Event, verdict: Verdict) -> str:
             [
                 task.name,
                 str(task.pid),
-                service_of(task.name) or "-",
+                service_of(task.name, commands.get((task.pid, task.name))) or "-",
                 size(task.rss_pages * PAGE_KIB),
                 _adj(task.oom_score_adj),
             ]

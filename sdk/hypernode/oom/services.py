@@ -1,8 +1,8 @@
 """Which service a process of a report's table belongs to, and how much memory each service held. Pure.
 
 A table knows the first 15 bytes of a name, a user and sizes, and no command line: cron jobs, queue consumers and
-imports are all `php`. Pages that several processes share are counted with each of them, so the memory of several
-processes is told as at least and at most.
+imports are all `php`, but for those that still run on the node and so have one. Pages that several processes share are
+counted with each of them, so the memory of several processes is told as at least and at most.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from hypernode.oom.events import Task
 
+Commands = Mapping[tuple[int, str], str]
+"""The command lines of some processes, by pid and name."""
+NO_COMMANDS: Commands = MappingProxyType({})
 PAGE_KIB = 4
 """KiB of a page on amd64, which is what Hypernodes are."""
 PROTECTED = -1000
@@ -40,6 +44,12 @@ _SERVICES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     )
 )
 SERVICES = tuple(name for name, _ in _SERVICES)
+PHP = "php cli"
+_KINDS_OF_PHP: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("queue consumers", re.compile(r"queue:consumers?:|messenger:consume|enqueue:consume")),
+    ("php cron", re.compile(r"\bcron(?::run|\.php)\b|\bscheduled-task:run\b")),
+)
+"""What long-running PHP is told by: Magento's consumers and cron, and Shopware's."""
 _WORTH_A_NAME = 0.05
 """The share of the table's memory from which processes of no known service are told by their name."""
 OTHERS = "others"
@@ -60,12 +70,15 @@ class Usage:
     largest: Task
 
 
-def service_of(name: str) -> str | None:
-    """Return the service that a process of that name belongs to; None when it is of no known one."""
-    return next((service for service, pattern in _SERVICES if pattern.fullmatch(name)), None)
+def service_of(name: str, command: str | None = None) -> str | None:
+    """Return the service that a process belongs to by its name and, where that is known, its command line; or None."""
+    service = next((service for service, pattern in _SERVICES if pattern.fullmatch(name)), None)
+    if service != PHP or command is None:
+        return service
+    return next((kind for kind, pattern in _KINDS_OF_PHP if pattern.search(command)), PHP)
 
 
-def grouped(tasks: Sequence[Task]) -> dict[str, list[Task]]:
+def grouped(tasks: Sequence[Task], commands: Commands = NO_COMMANDS) -> dict[str, list[Task]]:
     """Return the processes by service. Of no known service are those of one name, if they are many or large."""
     notable = _WORTH_A_NAME * sum(task.rss_pages for task in tasks)
     by_name: dict[str, int] = {}
@@ -74,7 +87,8 @@ def grouped(tasks: Sequence[Task]) -> dict[str, list[Task]]:
     groups: dict[str, list[Task]] = {}
     for task in tasks:
         rest = task.name if task.name and by_name[task.name] >= notable else ROOTS if task.uid == 0 else OTHERS
-        groups.setdefault(service_of(task.name) or rest, []).append(task)
+        service = service_of(task.name, commands.get((task.pid, task.name)))
+        groups.setdefault(service or rest, []).append(task)
     return groups
 
 

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hypernode.oom.events import Event, Task
-from hypernode.oom.services import PROTECTED, Usage, grouped, service_of, usage_by_service
+from hypernode.oom.services import (
+    NO_COMMANDS,
+    PROTECTED,
+    Commands,
+    Usage,
+    grouped,
+    service_of,
+    usage_by_service,
+)
 from hypernode.oom.sizes import size
 
 Confidence = Literal["high", "medium", "low", "none"]
@@ -35,9 +43,12 @@ class Verdict:
     """The victim's place in the table by resident memory, 1 for the largest; None when it has no row."""
 
 
-def judge(event: Event) -> Verdict:
-    """Return the verdict on an event that was read with its whole table."""
-    groups = grouped(event.tasks)
+def judge(event: Event, commands: Commands = NO_COMMANDS) -> Verdict:
+    """Return the verdict on an event that was read with its whole table.
+
+    `commands` are of those of its processes that still run, where that is known.
+    """
+    groups = grouped(event.tasks, commands)
     usages = tuple(usage_by_service(groups))
     places = {
         task.pid: place for place, task in enumerate(sorted(event.tasks, key=lambda task: -task.rss_pages), start=1)

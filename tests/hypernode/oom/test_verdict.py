@@ -68,6 +68,30 @@ def test_a_process_belongs_to_the_service_that_its_name_tells(name: str, service
     assert service_of(name) == service
 
 
+@pytest.mark.parametrize(
+    ("name", "command", "service"),
+    [
+        ("php8.3", "php /data/web/magento2/bin/magento queue:consumers:start async.operations.all", "queue consumers"),
+        ("php", "php bin/console messenger:consume async", "queue consumers"),
+        ("php", "/usr/bin/php /data/web/magento2/bin/magento cron:run --group=index", "php cron"),
+        ("php", "php bin/console scheduled-task:run", "php cron"),
+        ("php", "php import.php --name=micron:running", "php cli"),
+        ("mysqld", "mysqld --queue:consumers:", "mysql"),
+    ],
+)
+def test_php_that_still_runs_is_told_apart_by_its_command(name: str, command: str, service: str):
+    assert service_of(name, command) == service
+
+
+def test_what_is_known_of_one_process_is_not_said_of_another_of_its_pid_or_name():
+    tasks = [Task(pid, "php8.3", 1000, 1, 30_000, None, 0) for pid in (1, 2)]
+    commands = {(1, "php8.3"): "php magento queue:consumers:start", (2, "bash"): "php magento queue:consumers:start"}
+    assert {name: len(found) for name, found in grouped(tasks, commands).items()} == {
+        "queue consumers": 1,
+        "php cli": 1,
+    }
+
+
 def test_what_belongs_to_no_service_is_told_by_name_when_it_is_large():
     tasks = [MYSQL, Task(1, "ruby", 0, 1, 30_000, None, 0), Task(2, "ruby", 0, 1, 30_000, None, 0)]
     small = [Task(3, "systemd", 0, 1, 100, None, 0), Task(4, "clementine", 1000, 1, 100, None, 0)]
