@@ -136,6 +136,7 @@ rollout_options = _all(
         "many.",
     ),
     option("--force", is_flag=True, help="Go beyond the limits of the fleet file; confirms nothing."),
+    option("-m", "--message", metavar="TEXT", help="Why, for hnctl history."),
     option("--ignore-running", is_flag=True, help="Change nodes although a flow of theirs is running."),
     wait_options,
     option(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +24,9 @@ from hnctl.render.progress import progress
 from hypernode.catalogue import Catalogue
 from hypernode.errors import HypernodeError, NotAgreed
 from hypernode.fleet.compare import Comparison, Desired, compare
+from hypernode.fleet.journal import Journal, describe_person, run_state
 from hypernode.fleet.plan import Confirmation, Plan
+from hypernode.fleet.planfile import dump
 from hypernode.fleet.rollout import Options, Outcome, apply
 from hypernode.fleet.spec import Share
 from hypernode.places import state_folder
@@ -76,6 +81,7 @@ def carry_out(
     force: bool,
     ignore_running: bool,
     max_failures: Share | None,
+    message: str | None = None,
     verbose: bool = False,
     **_: Any,
 ) -> Exit:
@@ -92,6 +98,7 @@ def carry_out(
         force: Whether the plan may go beyond its limits.
         ignore_running: Whether running flows stand in no way.
         max_failures: How many nodes may fail before no more are started; None: what the plan says.
+        message: Why, for the history.
         verbose: Whether every node of the plan is shown by itself.
     """
     prompting = asked_by_tool(plan, catalogue)
@@ -112,8 +119,39 @@ def carry_out(
         interval=float(link.value("poll_interval")),
         ignore_running=ignore_running,
     )
-    outcomes, interrupted = _run(link, link.store(catalogue, plan.ways), catalogue, plan, failures, options)
+    store = link.store(catalogue, plan.ways)
+    with _journaled(link, plan, unread, message) as journal:
+        outcomes, interrupted = _run(link, store, catalogue, plan, failures, options, journal)
+        if journal is not None:
+            states = [outcome.state for outcome in outcomes if outcome.node not in plan.compared or outcome.changes]
+            journal.note("run ended", state=run_state(states, interrupted=interrupted is not None))
     return _sum_up(plan, outcomes, interrupted, output)
+
+
+@contextmanager
+def _journaled(
+    link: Connection, plan: Plan, unread: Mapping[str, str], message: str | None
+) -> Iterator[Journal | None]:
+    """Begin the journal of a run that changes something, and let it go at its end."""
+    if not plan.changes:
+        yield None
+        return
+    journal = Journal(state_folder() / "runs")
+    try:
+        host = socket.gethostname()
+        who, job = describe_person(os.environ, _user(), host)
+        document = dump(plan, api_url=link.api_url, unread=unread)
+        journal.begin(who=who, host=host, pid=os.getpid(), job=job, message=message, plan=document)
+        yield journal
+    finally:
+        journal.close()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user that has no name
+        return str(os.getuid())
 
 
 def may_ask() -> bool:
@@ -161,6 +199,7 @@ def _run(
     plan: Plan,
     failures: Mapping[str, HypernodeError],
     options: Options,
+    journal: Journal | None,
 ) -> tuple[list[Outcome], int | None]:
     """Carry out `plan`; returns an outcome for every node, and the signal that interrupted the run or None."""
     unread = [Outcome(node, "failed", error=error) for node, error in failures.items()]
@@ -183,6 +222,7 @@ def _run(
             stop=stop,
             failed_before=len(unread),
             on_look=bar.look,
+            journal=journal,
         ):
             outcomes.append(outcome)
             bar.step(outcome.node)
@@ -200,8 +240,6 @@ def _interruptible() -> Iterator[tuple[threading.Event, list[int]]]:
 
     def handle(number: int, frame: object) -> None:
         if signals:
-            import os
-
             print_note("Left at once. What was under way goes on: look with `hnctl diff`.")
             os._exit(128 + number)
         # Whoever's line drops (SIGHUP) is not there any more; the run ends as one that was asked to.

@@ -35,6 +35,7 @@
         |-- UnsafePlan
         |-- PlanIsStale
         |-- NodeIsBusy          a flow or another hnctl is changing the node
+        |-- JournalFailed       what was to be done cannot be written down first
         `-- NotAgreed           nobody said yes
 
 The message says what happened, where and why; `hint` says what to do. No message ever holds a token or the value
@@ -409,6 +410,12 @@ class NodeIsBusy(SafetyError):
     """Somebody else is changing the node at this moment."""
 
     code = "node_is_busy"
+
+
+class JournalFailed(SafetyError):
+    """What was to be done cannot be written down first, and so is not done."""
+
+    code = "journal_failed"
 
 
 class NotAgreed(SafetyError):

@@ -65,6 +65,7 @@ CODES = {
     "SafetyError": "refused",
     "UnsafePlan": "unsafe_plan",
     "PlanIsStale": "plan_is_stale",
+    "JournalFailed": "journal_failed",
     "NodeIsBusy": "node_is_busy",
     "NotAgreed": "not_agreed",
 }

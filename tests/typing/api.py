@@ -25,6 +25,7 @@ from hypernode import (
     InputError,
     InvalidNode,
     InvalidValue,
+    JournalFailed,
     KeyRefused,
     LocalShell,
     MissingPart,
@@ -195,7 +196,7 @@ def handle_every_error(client: Client) -> str | None:
         return "; ".join(allow for _, allow in exc.reasons)
     except PlanIsStale as exc:
         return exc.node
-    except (NodeIsBusy, NotAgreed) as exc:
+    except (JournalFailed, NodeIsBusy, NotAgreed) as exc:
         return exc.hint
     except SafetyError as exc:
         return exc.code

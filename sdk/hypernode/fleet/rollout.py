@@ -30,6 +30,7 @@ from hypernode.errors import (
     SafetyError,
 )
 from hypernode.fleet.executors import first_to_end
+from hypernode.fleet.journal import Journal
 from hypernode.fleet.plan import Change, Plan, share_of
 from hypernode.fleet.spec import Share
 from hypernode.fleet.stores import Reader, Store, read_nodes
@@ -87,6 +88,7 @@ def apply(
     stop: threading.Event,
     failed_before: int = 0,
     on_look: OnLook | None = None,
+    journal: Journal | None = None,
 ) -> Iterator[Outcome]:
     """Carry out `plan`, which was shown and agreed to, and yield an outcome for each of its nodes as it is known.
 
@@ -100,6 +102,7 @@ def apply(
         stop: Once it is set, no more nodes are started.
         failed_before: Nodes that failed before this, when they were read; they count.
         on_look: Told a node and its flows after each look at them, from the thread that works on the node.
+        journal: Where each step is written down before it is taken. When that fails, no more nodes are started.
     """
     nodes = plan.by_node()
     waiting = deque(nodes)
@@ -108,9 +111,15 @@ def apply(
     running: dict[Future[Outcome], str] = {}
     try:
         while True:
-            while not (reason := _reason_to_stop(stop, failures, most)) and waiting and len(running) < options.parallel:
+            while (
+                not (reason := _reason_to_stop(stop, failures, most, journal))
+                and waiting
+                and len(running) < options.parallel
+            ):
                 node = waiting.popleft()
-                task = executor.submit(bring, node, nodes[node], store, catalogue, options, lock_folder, on_look)
+                task = executor.submit(
+                    bring, node, nodes[node], store, catalogue, options, lock_folder, on_look, journal
+                )
                 running[task] = node
             if reason:
                 # An executor with fewer workers has begun less than it was given.
@@ -120,6 +129,7 @@ def apply(
             for task in first_to_end(running):
                 outcome = _outcome_of(task, running.pop(task), nodes)
                 failures += outcome.state in ("failed", "unknown")
+                _note_end(journal, outcome)
                 yield outcome
     finally:
         for task in running:
@@ -147,7 +157,24 @@ def _failures_allowed(share: Share | None, nodes: int) -> int | None:
     return None if share is None else max(1, ceil(share_of(share, nodes)))
 
 
-def _reason_to_stop(stop: threading.Event, failures: int, most: int | None) -> str:
+def _note_end(journal: Journal | None, outcome: Outcome) -> None:
+    if journal is not None:
+        error = None if outcome.error is None else outcome.error.message
+        seconds = round(outcome.seconds, 3)
+        journal.note(
+            "node ended",
+            node=outcome.node,
+            state=outcome.state,
+            error=error,
+            reason=outcome.reason or None,
+            flows=list(outcome.flows),
+            seconds=seconds,
+        )
+
+
+def _reason_to_stop(stop: threading.Event, failures: int, most: int | None, journal: Journal | None) -> str:
+    if journal is not None and journal.failure is not None:
+        return f"the run was stopped: {journal.failure.message}"
     if stop.is_set():
         return "the run was interrupted"
     if most is not None and failures >= most:
@@ -163,6 +190,7 @@ def bring(
     options: Options,
     lock_folder: Path,
     on_look: OnLook | None = None,
+    journal: Journal | None = None,
 ) -> Outcome:
     """Bring one node to what `changes` wish, and return what became of it. Raises nothing of ours."""
     started = time.monotonic()
@@ -178,6 +206,8 @@ def bring(
 
     try:
         with _locked(node, lock_folder):
+            if journal is not None:
+                journal.announce("node begun", node=node)
             live = store.read(node, [change.setting for change in planned])
             left = open_changes(planned, live, catalogue)
             if not left:
@@ -187,8 +217,11 @@ def bring(
                     f"the flow {busy}; nothing was changed",
                     hint="Wait for it (hnctl flows watch; on the node: livelog), or allow it with --ignore-running",
                 )
-            update = store.write(node, {change.setting: change.desired for change in left})
-            told = None if on_look is None else partial(on_look, node)
+            wished = {change.setting: change.desired for change in left}
+            if journal is not None:
+                journal.announce("sending", node=node, settings=journal.values(wished))
+            update = store.write(node, wished)
+            told = _looking(node, on_look, journal)
             try:
                 flows = update.wait(options.timeout, interval=options.interval, on_look=told)
             except (FlowFailed, NotApplied) as exc:
@@ -197,6 +230,8 @@ def bring(
                 return outcome("done", reason="; ".join([exc.message, *map(_answered, update.notes)]))
             except HypernodeError as exc:
                 return outcome("unknown", exc)
+            if journal is not None:
+                journal.note("read back", node=node, settings=journal.values(wished))
             return outcome("done", flows=flows, reason="; ".join(map(_answered, update.notes)))
     except OutcomeUnknown as exc:
         return outcome("unknown", exc)
@@ -204,6 +239,23 @@ def bring(
         return outcome("not_attempted", exc)
     except HypernodeError as exc:
         return outcome("failed", exc)
+
+
+def _looking(node: str, on_look: OnLook | None, journal: Journal | None) -> Callable[[Sequence[Flow]], None] | None:
+    """Return what is told of each look at a node's flows: the journal learns each flow once."""
+    if journal is None:
+        return None if on_look is None else partial(on_look, node)
+    known: list[str] = []
+
+    def look(flows: Sequence[Flow]) -> None:
+        uuids = [flow.uuid for flow in flows]
+        if uuids and uuids != known:
+            known[:] = uuids
+            journal.note("flows", node=node, flows=uuids)
+        if on_look is not None:
+            on_look(node, flows)
+
+    return look
 
 
 def _answered(note: str) -> str:

@@ -1,0 +1,105 @@
+"""`hnctl history`: the runs that changed nodes, out of their journals."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hnctl.command import Command
+from hnctl.connection import Connection
+from hnctl.exits import Exit
+from hnctl.options import option, output_option
+from hnctl.printing import print_data, print_either, print_listing, print_note
+from hnctl.value_types import MOMENT
+from hypernode.errors import FileError, HypernodeError
+from hypernode.places import state_folder
+from hypernode.printable import printable
+
+
+@click.command(cls=Command)
+@click.argument("run", metavar="[RUN|last]", required=False)
+@option("--prune", type=MOMENT, metavar="TIME", help="Remove the runs that began before TIME: 90d ago, 2026-01-31.")
+@output_option
+def history(run: str | None, prune: float | None, **options: Any) -> Exit:
+    """List the runs that changed nodes, or show one of them.
+
+    The newest comes first. Of RUN every node is shown, with what was planned for it, its flows, its time and its error.
+    A run that was killed is "broken off", and a node that it had begun is "unknown": hnctl diff tells what it has now.
+
+    Examples:
+      hnctl history
+      hnctl history last
+      hnctl history --prune 90d
+    """
+    from hypernode.fleet.history import find_run, read_run
+
+    output = Connection(**options).value("output")
+    folder = state_folder() / "runs"
+    if prune is not None:
+        if run is not None:
+            raise click.UsageError("--prune is about all runs; leave out the one.")
+        return _prune(folder, prune)
+    if run is not None:
+        from hnctl.render.history import render_run, run_log_document
+
+        log = read_run(find_run(folder, run))
+        state = log.state(_is_alive)
+        print_either(output, lambda: render_run(log, state), lambda: run_log_document(log, state))
+        return Exit.OK
+    return _list(folder, output)
+
+
+def _list(folder: Path, output: str) -> Exit:
+    from hnctl.render.history import COLUMNS, run_row
+    from hnctl.render.listing import Listing
+    from hypernode.fleet.history import find_runs, read_run
+
+    rows, status = [], Exit.OK
+    for path in find_runs(folder):
+        try:
+            log = read_run(path)
+        except FileError as exc:
+            print_note("\n".join(map(printable, str(exc).split("\n"))))
+            status = Exit.PARTLY
+        else:
+            rows.append(run_row(log, log.state(_is_alive), for_person=output in ("table", "markdown")))
+    print_listing(Listing("runs", COLUMNS, rows, empty="No runs."), output)
+    return status
+
+
+def _prune(folder: Path, before: float) -> Exit:
+    from datetime import datetime
+
+    from hypernode.fleet.history import find_runs, read_run
+
+    removed, status = 0, Exit.OK
+    for path in find_runs(folder):
+        try:
+            log = read_run(path)
+            if datetime.fromisoformat(log.started_at).timestamp() < before and log.state(_is_alive) != "running":
+                path.unlink()
+                removed += 1
+        except FileError as exc:
+            print_note("\n".join(map(printable, str(exc).split("\n"))))
+            status = Exit.PARTLY
+        except OSError as exc:
+            raise HypernodeError(f"{path} cannot be removed: {exc.strerror}") from exc
+    print_data(f"{removed} run{'s' * (removed != 1)} removed")
+    return status
+
+
+def _is_alive(host: str, pid: int) -> bool:
+    """Tell whether a run's process is still there; of another machine nobody can tell, and it is not."""
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

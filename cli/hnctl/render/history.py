@@ -1,0 +1,86 @@
+"""Runs of before, for a person and as documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hnctl.render.listing import FORMAT_VERSION, cell, plain_table
+from hypernode.fleet.history import NodeLog, RunLog
+from hypernode.printable import printable
+
+COLUMNS = ("run", "started_at", "who", "state", "totals", "message")
+
+
+def run_row(log: RunLog, state: str, *, for_person: bool) -> dict[str, Any]:
+    """Return one run as DESIGN 6 has it; for a person its totals are words."""
+    totals = log.totals()
+    words = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in totals.items() if count)
+    return {
+        "run": log.run,
+        "started_at": log.started_at[:19].replace("T", " ") if for_person else log.started_at,
+        "who": log.who,
+        "message": log.message,
+        "checksum": log.checksum,
+        "state": state,
+        "totals": words or "nothing" if for_person else totals,
+    }
+
+
+def run_log_document(log: RunLog, state: str) -> dict[str, Any]:
+    """Return one run with its nodes as JSON values."""
+    return {
+        "format_version": FORMAT_VERSION,
+        **run_row(log, state, for_person=False),
+        "ended_at": log.ended_at,
+        "job": log.job,
+        "nodes": [_node(node) for node in log.nodes.values()],
+    }
+
+
+def render_run(log: RunLog, state: str) -> str:
+    """Return one run with its nodes."""
+    lines = [
+        f"{log.run}: {state}",
+        f"  by       {log.who}" + (f", {log.job}" if log.job else ""),
+        *([f"  why      {log.message}"] if log.message else []),
+        f"  began    {log.started_at[:19].replace('T', ' ')} UTC",
+        *([f"  ended    {log.ended_at[:19].replace('T', ' ')} UTC"] if log.ended_at else []),
+        f"  plan     {log.checksum}",
+    ]
+    rows = [
+        [
+            node.node,
+            node.state.replace("_", " "),
+            "-" if node.seconds is None else f"{node.seconds:.1f} s",
+            ", ".join(node.flows) or "-",
+            cell("; ".join([*map(_change, node.changes), *filter(None, [node.error or node.reason])])),
+        ]
+        for node in log.nodes.values()
+    ]
+    table = plain_table(
+        ["node", "state", "time", "flows", "changes"], [[printable(text) for text in row] for row in rows]
+    )
+    return "\n".join(map(printable, lines)) + "\n\n" + table
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    if change["secret"]:
+        return f"{change['setting']} (secret)"
+    before, after = (cell(change[side]) if change[side] is not None else "not set" for side in ("current", "desired"))
+    return f"{change['setting']} {before} -> {after}"
+
+
+def _node(node: NodeLog) -> dict[str, Any]:
+    return {
+        "node": node.node,
+        "state": node.state,
+        "changes": [
+            {name: change[name] for name in ("setting", "current", "desired", "secret")} for change in node.changes
+        ],
+        "sent": node.sent,
+        "flows": list(node.flows),
+        "seconds": node.seconds,
+        "error": node.error,
+        "reason": node.reason,
+    }

@@ -1,0 +1,131 @@
+"""The journal of a run: what is about to be done is on the disk before it is done.
+
+One file a run, of JSON lines that are only ever appended. A line that was cut off at the end is what a run leaves that
+was killed while it wrote; any other line that is no record means that somebody edited the file. Values of secret
+settings are kept as hashes with a salt of the run's own: enough to tell whether a value is still the one that was set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hypernode.catalogue import SettingValue
+from hypernode.errors import JournalFailed
+from hypernode.private_files import make_folder
+from hypernode.secrets import Secret
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+SUFFIX = ".jsonl"
+
+
+class Journal:
+    """Writes one run down. It can be used by all threads of the run.
+
+    Args:
+        folder: Where the journals are.
+        clock: Returns the time, aware.
+
+    Raises:
+        JournalFailed: It cannot be begun; nothing may be done then.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.run = f"{clock():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        self.failure: JournalFailed | None = None
+        """Why nothing more can be written; whoever sees it begins nothing more."""
+        self._clock = clock
+        self._path = folder / f"{self.run}{SUFFIX}"
+        self._lock = threading.Lock()
+        self._salt = secrets.token_hex(16)
+        try:
+            make_folder(folder)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)  # that there is a file at all has to outlive a crash too
+            finally:
+                os.close(handle)
+        except OSError as exc:
+            raise self._failed(exc) from exc
+
+    def announce(self, record: str, **fields: Any) -> None:
+        """Write down what is about to be done; when this returns it is on the disk.
+
+        Raises:
+            JournalFailed: It is not, and so must not be done.
+        """
+        if self.failure is not None:
+            raise JournalFailed(self.failure.message, hint=self.failure.hint)
+        line = json.dumps({"record": record, "at": self._clock().isoformat(timespec="milliseconds"), **fields})
+        try:
+            with self._lock:
+                left = memoryview(f"{line}\n".encode())
+                while left:
+                    left = left[os.write(self._file, left) :]
+                os.fsync(self._file)
+        except OSError as exc:
+            self.failure = self._failed(exc)
+            raise self._failed(exc) from exc
+
+    def note(self, record: str, **fields: Any) -> None:
+        """Write down what was seen or has ended. That it cannot be is told by `failure`: it is so all the same."""
+        try:
+            self.announce(record, **fields)
+        except JournalFailed as exc:
+            logger.debug("not written down: %s (%s)", record, exc.message)
+
+    def begin(self, **fields: Any) -> None:
+        """Write the first record: that the run begins, and all that is known of it."""
+        self.announce("run begun", format_version=FORMAT_VERSION, run=self.run, salt=self._salt, **fields)
+
+    def values(self, wished: Mapping[str, SettingValue]) -> dict[str, Any]:
+        """Return values as they may be written down: the secret ones as hashes."""
+        return {
+            name: _hashed(value, self._salt) if isinstance(value, Secret) else value for name, value in wished.items()
+        }
+
+    def close(self) -> None:
+        """Let the file go."""
+        os.close(self._file)
+
+    def _failed(self, exc: OSError) -> JournalFailed:
+        return JournalFailed(
+            f"the journal {self._path} cannot be written: {exc.strerror or exc}",
+            hint="Make room or rights there, or set XDG_STATE_HOME to another folder",
+        )
+
+
+def _hashed(value: Secret, salt: str) -> dict[str, str]:
+    return {"sha256": hashlib.sha256(f"{salt}{value.reveal()}".encode()).hexdigest()}
+
+
+def describe_person(environment: Mapping[str, str], user: str, host: str) -> tuple[str, str | None]:
+    """Return who runs this, and the address of the pipeline's job if it is one, out of the usual variables."""
+    names = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR", "BITBUCKET_STEP_TRIGGERER_UUID")
+    who = next((environment[name] for name in names if environment.get(name)), user)
+    job = environment.get("CI_JOB_URL") or environment.get("BUILDKITE_BUILD_URL") or environment.get("BUILD_URL")
+    if not job and (run := environment.get("GITHUB_RUN_ID")):
+        server = environment.get("GITHUB_SERVER_URL", "https://github.com")
+        job = f"{server}/{environment.get('GITHUB_REPOSITORY', '')}/actions/runs/{run}"
+    return f"{who}@{host}", job or None
+
+
+def run_state(states: Sequence[str], *, interrupted: bool) -> str:
+    """Return the state of a run that has ended out of those of its nodes."""
+    if interrupted:
+        return "interrupted"
+    good = [state for state in states if state in ("done", "unchanged")]
+    if len(good) == len(states):
+        return "done"
+    return "partly done" if good else "failed"

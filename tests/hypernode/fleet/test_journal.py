@@ -1,0 +1,228 @@
+"""The journal of a run: on the disk before the deed, without secrets, and readable whatever ended the run."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypernode.errors import FileError, InputError, JournalFailed
+from hypernode.fleet.history import RunLog, find_run, find_runs, parse_run, read_run
+from hypernode.fleet.journal import Journal, describe_person, run_state
+from hypernode.secrets import Secret
+
+PLAN = {
+    "checksum": "abc",
+    "changes": [
+        {"node": node, "setting": "php_version", "current": "8.2", "desired": "8.3", "secret": False}
+        for node in ("kaasshop", "theeplein", "boekenhal")
+    ],
+}
+ABOUT = {"who": "jan@laptop", "host": "laptop", "pid": 7, "job": None, "message": "why", "plan": PLAN}
+
+
+def written(folder: Path) -> str:
+    """Write a whole run down, and return its text."""
+    journal = Journal(folder)
+    journal.begin(**ABOUT)
+    for node in ("kaasshop", "theeplein"):
+        journal.announce("node begun", node=node)
+        journal.announce("sending", node=node, settings=journal.values({"php_version": "8.3"}))
+        journal.note("flows", node=node, flows=["f1"])
+        journal.note("read back", node=node, settings={"php_version": "8.3"})
+        ended = {"state": "done", "error": None, "reason": None, "flows": ["f1"], "seconds": 1.5}
+        journal.note("node ended", node=node, **ended)
+    journal.note("run ended", state="partly done")
+    journal.close()
+    return find_run(folder, "last").read_text()
+
+
+def nobody(host: str, pid: int) -> bool:
+    return False
+
+
+def test_a_run_is_told_as_it_was(tmp_path: Path):
+    log = parse_run(written(tmp_path), path="x")
+    assert (log.who, log.message, log.checksum, log.state(nobody)) == ("jan@laptop", "why", "abc", "partly done")
+    assert log.totals() == {"done": 2, "unchanged": 0, "failed": 0, "unknown": 0, "not_attempted": 1}
+    node = log.nodes["kaasshop"]
+    assert (node.state, node.sent, node.flows, node.seconds) == ("done", True, ("f1",), 1.5)
+    assert log.nodes["boekenhal"].state == "not_attempted"
+
+
+def test_wherever_a_run_is_killed_its_journal_tells_no_more_than_was_done(tmp_path: Path):
+    text = written(tmp_path)
+    whole = parse_run(text, path="x")
+    first = len(text.split("\n", 1)[0]) + 1
+    for end in range(first, len(text) + 1):
+        log = parse_run(text[:end], path="x")
+        records = [json.loads(line) for line in text[:end].split("\n")[:-1]]
+        sent = {record["node"] for record in records if record["record"] == "sending"}
+        ended = {record["node"] for record in records if record["record"] == "node ended"}
+        for name, node in log.nodes.items():
+            assert node.sent == (name in sent)
+            assert (node.state == whole.nodes[name].state) == (name in ended or name == "boekenhal")
+            assert node.state != "not_attempted" or name not in sent
+    for end in range(first):
+        with pytest.raises(FileError, match="nothing was done"):
+            parse_run(text[:end], path="x")
+
+
+def test_a_node_that_was_begun_and_has_no_end_is_unknown(tmp_path: Path):
+    text = written(tmp_path)
+    place = text.index('"node ended"')
+    log = parse_run(text[: text.rfind("\n", 0, place) + 1], path="x")
+    assert log.nodes["kaasshop"].state == "unknown"
+    assert log.state(nobody) == "broken off"
+    assert log.state(lambda host, pid: (host, pid) == ("laptop", 7)) == "running"
+
+
+def test_each_record_is_on_the_disk_before_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    synced: list[int] = []
+    real = os.fsync
+
+    def sync(file: int) -> None:
+        synced.append(os.fstat(file).st_size)
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    journal = Journal(tmp_path)
+    journal.begin(**ABOUT)
+    journal.announce("node begun", node="kaasshop")
+    assert synced[-1] == find_run(tmp_path, "last").stat().st_size
+    assert len(synced) == 3, "the folder, and each record"
+    journal.close()
+
+
+def test_it_is_for_its_owner_only_and_holds_no_secret(tmp_path: Path):
+    journal = Journal(tmp_path / "state" / "runs")
+    journal.begin(**ABOUT)
+    values = journal.values({"new_relic_secret": Secret("canary-5c1"), "php_version": "8.3", "varnish_enabled": None})
+    journal.announce("sending", node="kaasshop", settings=values)
+    other = Journal(tmp_path / "state" / "runs")
+    again = other.values({"new_relic_secret": Secret("canary-5c1")})
+    path = tmp_path / "state" / "runs" / f"{journal.run}.jsonl"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert "canary-5c1" not in path.read_text()
+    assert (values["php_version"], values["varnish_enabled"]) == ("8.3", None)
+    assert values["new_relic_secret"] != again["new_relic_secret"], "each run has a salt of its own"
+    assert values == journal.values(
+        {"new_relic_secret": Secret("canary-5c1"), "php_version": "8.3", "varnish_enabled": None}
+    )
+    journal.close()
+    other.close()
+
+
+def test_what_cannot_be_written_down_is_refused_and_what_was_done_is_not_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    journal = Journal(tmp_path)
+    journal.begin(**ABOUT)
+
+    def full(file: int, data: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(JournalFailed, match="cannot be written: No space left on device"):
+            journal.announce("node begun", node="kaasshop")
+    assert journal.failure is not None
+    with pytest.raises(JournalFailed):
+        journal.announce("node begun", node="theeplein")
+    journal.note("node ended", node="kaasshop")
+    journal.close()
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_done(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalFailed, match="cannot be written"):
+        Journal(tmp_path / "file" / "runs")
+
+
+def test_threads_do_not_mix_their_lines(tmp_path: Path):
+    journal = Journal(tmp_path)
+    journal.begin(**ABOUT)
+    with ThreadPoolExecutor(8) as executor:
+        list(executor.map(lambda n: journal.announce("node begun", node=f"shop{n}" * 200), range(200)))
+    journal.close()
+    lines = find_run(tmp_path, "last").read_text().splitlines()
+    assert {json.loads(line)["node"] for line in lines[1:]} == {f"shop{n}" * 200 for n in range(200)}
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", "no json", '{"record": "node ended"}', '{"record": "run begun"}', "\0"])
+def test_a_journal_that_was_edited_is_refused_with_the_line(line: str, tmp_path: Path):
+    lines = written(tmp_path).split("\n")
+    lines.insert(2, line)
+    with pytest.raises(FileError) as caught:
+        parse_run("\n".join(lines), path="x")
+    assert str(caught.value).startswith("x:3:1: it is no record of a run")
+
+
+def test_a_newer_format_is_refused_in_words(tmp_path: Path):
+    text = written(tmp_path).replace('"format_version": 1', '"format_version": 2')
+    with pytest.raises(FileError) as caught:
+        parse_run(text, path="x")
+    assert "its format 2 is not known to this hnctl" in str(caught.value)
+
+
+@given(st.text(max_size=200))
+def test_no_text_makes_it_fail_in_another_way(text: str):
+    with suppress(FileError):
+        assert isinstance(parse_run(text, path="x"), RunLog)
+
+
+def test_runs_are_found_by_name_the_newest_first(tmp_path: Path):
+    for day in (1, 2, 3):
+        journal = Journal(tmp_path, clock=lambda day=day: datetime(2026, 11, day, tzinfo=UTC))  # type: ignore[misc]
+        journal.begin(**ABOUT)
+        journal.close()
+    assert [path.name[:8] for path in find_runs(tmp_path)] == ["20261103", "20261102", "20261101"]
+    assert read_run(find_run(tmp_path, "last")).started_at.startswith("2026-11-03")
+    with pytest.raises(InputError, match="there is no run x"):
+        find_run(tmp_path, "x")
+    with pytest.raises(InputError, match="there are no runs"):
+        find_run(tmp_path / "none", "last")
+    with pytest.raises(FileError):
+        read_run(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("environment", "who", "job"),
+    [
+        ({}, "jan@laptop", None),
+        (
+            {"GITHUB_ACTOR": "piet", "GITHUB_RUN_ID": "7", "GITHUB_REPOSITORY": "shop/fleet"},
+            "piet@laptop",
+            "https://github.com/shop/fleet/actions/runs/7",
+        ),
+        (
+            {"GITLAB_USER_LOGIN": "kees", "CI_JOB_URL": "https://gitlab.example/1"},
+            "kees@laptop",
+            "https://gitlab.example/1",
+        ),
+    ],
+)
+def test_who_it_was_is_taken_from_the_usual_variables(environment: dict[str, str], who: str, job: str | None):
+    assert describe_person(environment, "jan", "laptop") == (who, job)
+
+
+@pytest.mark.parametrize(
+    ("states", "interrupted", "state"),
+    [
+        (["done", "unchanged"], False, "done"),
+        (["done", "failed"], False, "partly done"),
+        (["failed", "not_attempted"], False, "failed"),
+        (["done", "not_attempted"], True, "interrupted"),
+    ],
+)
+def test_a_run_ends_in_one_of_four_states(states: list[str], interrupted: bool, state: str):
+    assert run_state(states, interrupted=interrupted) == state
