@@ -56,6 +56,7 @@ def verdict_document(number: int, event: Event, verdict: Verdict, commands: Comm
             "culprit": verdict.culprit,
             "victim_is_culprit": verdict.victim_is_culprit,
             "victim_place": verdict.victim_place,
+            "ending": event.ending,
         },
         "memory": {
             "usage_kib": event.usage_kib,
@@ -171,11 +172,15 @@ def _numbers(event: Event, verdict: Verdict) -> list[str]:
         lines.append(
             f"  asked      {event.trigger} asked for{asked or ' memory'} ({event.gfp_names or event.gfp_mask})"
         )
-    for victim in event.victims:
+    for number, victim in enumerate(event.victims):
         held = resident_kib(victim)
-        place = f", the {_ordinal(verdict.victim_place)}largest of {event.task_count}" if verdict.victim_place else ""
+        place = ""
+        if number == 0 and verdict.victim_place:
+            place = f", the {_ordinal(verdict.victim_place)}largest of {event.task_count}"
         told = "" if held is None else f", held {size(held)}"
         lines.append(f"  died       {victim.name} ({victim.pid}){told}{place}; protection {_adj(victim.oom_score_adj)}")
+    if event.ending is not None:
+        lines.append(f"  ended      {'a kernel panic, and so a reboot' if event.ending == 'panic' else event.ending}")
     if event.limit_kib is not None and event.usage_kib is not None:
         lines.append(f"  limit      the cgroup used {size(event.usage_kib)} of {size(event.limit_kib)}")
     if event.ram_pages is not None:
@@ -200,7 +205,7 @@ def _bars(event: Event, usages: tuple[Usage, ...]) -> str:
         if usage.at_least_kib != usage.at_most_kib:
             counted = f"{size(usage.at_least_kib)} to {counted}"
         share = "" if ram is None else f"{usage.at_most_kib / ram:.0%}"
-        rows.append([usage.service, str(usage.processes), bar, counted, share])
+        rows.append([printable(usage.service), str(usage.processes), bar, counted, share])
     heads = ["service", "processes", "# protected, = killable", "memory", "of RAM" if ram else ""]
     return plain_table(heads, rows)
 

@@ -10,6 +10,10 @@ from hypernode.oom.kernlog import Stamp
 Scope = Literal["global", "memcg", "cpuset", "mempolicy", "unknown"]
 
 
+Ending = Literal["panic", "no killable process"]
+"""How a report ends that names no victim: a panic is a reboot."""
+
+
 class Task(NamedTuple):
     """One row of a report's table of processes; sizes are in pages, mostly of 4 KiB."""
 
@@ -65,6 +69,7 @@ class Event:
     swap_free_kib: int | None = None
     swap_total_kib: int | None = None
     ram_pages: int | None = None
+    ending: Ending | None = None
     at: str | None = None
     """ISO 8601, once the year is known."""
     source: str | None = None

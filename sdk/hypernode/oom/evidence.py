@@ -129,11 +129,11 @@ def entry_lines(entries: Sequence[Entry]) -> tuple[str, ...]:
 
 def kill_line(incident: Incident) -> str:
     """Return one incident in words."""
-    killed = ", ".join(f"{count} {service}" for service, count in incident.victims) or "nobody"
+    killed = ", ".join(f"{service} ({count})" if count > 1 else service for service, count in incident.victims)
     usages = incident.worst.verdict.usages
     most = f"; {usages[0].service} held most" if usages else "; the report tells no processes"
     number = incident.worst.number
-    return f"{in_words(incident.at)} event {number}: killed {killed}{most}"
+    return f"{in_words(incident.at)} event {number}: killed {killed or 'nobody'}{most}"
 
 
 def ram_of(history: History) -> int | None:

@@ -78,7 +78,12 @@ class History:
 
 def look_back(incidents: Iterable[Incident]) -> History:
     """Return what `incidents`, in order of time, have in common."""
-    found = tuple(deque(incidents, maxlen=MOST_INCIDENTS))
+    kept: deque[Incident] = deque(maxlen=MOST_INCIDENTS)
+    total = 0
+    for one in incidents:
+        kept.append(one)
+        total += 1
+    found = tuple(kept)
     culprits = Counter(one.worst.verdict.culprit for one in found)
     not_told = culprits.pop(None, 0)
     ranked = tuple(
@@ -86,6 +91,8 @@ def look_back(incidents: Iterable[Incident]) -> History:
     )
     kind, sentence, confidence, reasons = _judge(found)
     growing = _growth(found)
+    if total > len(found):
+        reasons = (*reasons, f"Only the youngest {len(found):,} of {total:,} incidents are looked at.")
     return History(kind, sentence, confidence, (*reasons, *growing.values()), found, ranked, tuple(growing), not_told)
 
 

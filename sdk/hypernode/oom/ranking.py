@@ -25,6 +25,8 @@ class Ranking:
     def sentence(self) -> str:
         """What the nodes have in common."""
         total = len(self.nodes)
+        if not total:
+            return "Nothing is known: no node's logs could be read"
         if not self.hit:
             return f"No out-of-memory events on {total} node{'s' * (total != 1)}"
         ran = f"{self.hit} of {total} node{'s' * (total != 1)} ran out of memory"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from hypernode.oom.clock import in_year
-from hypernode.oom.events import Event, Scope, Task, Victim
+from hypernode.oom.events import Ending, Event, Scope, Task, Victim
 from hypernode.oom.kernlog import Line, read_lines
 
 _LONGEST_NAME = 64
@@ -80,6 +80,7 @@ class _Report:
     """Whether its table and numbers are over."""
     without_victim: bool = False
     """Whether it said that nobody can be killed."""
+    ending: Ending | None = None
     pids: set[int] = field(default_factory=set)
     lines: int = 0
     since_kill: int = 0
@@ -224,6 +225,7 @@ class Reader:
             report.sizes["ram"] = int(match[1])
         elif text.startswith(_ENDS):
             report.ended = report.without_victim = True
+            report.ending = "no killable process" if "killable" in text else "panic"
             report.lead = report.lead or ("memcg" if "usage" in report.sizes else "global")
 
     def _event(self, report: _Report) -> Event:
@@ -251,6 +253,7 @@ class Reader:
             swap_free_kib=sizes.get("Free"),
             swap_total_kib=sizes.get("Total"),
             ram_pages=sizes.get("ram"),
+            ending=report.ending,
             turn=report.turn,
         )
 

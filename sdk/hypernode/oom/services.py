@@ -92,20 +92,22 @@ def grouped(tasks: Sequence[Task], commands: Commands = NO_COMMANDS) -> dict[str
     return groups
 
 
-def usage_by_service(groups: Mapping[str, Sequence[Task]]) -> list[Usage]:
-    """Return what each of the groups held, the largest first."""
-    usages = [_usage(service, found) for service, found in groups.items()]
+def usage_by_service(groups: Mapping[str, Sequence[Task]], most_kib: int | None = None) -> list[Usage]:
+    """Return what each of the groups held, the largest first; `most_kib` is what all of them had together, if known."""
+    usages = [_usage(service, found, most_kib) for service, found in groups.items()]
     return sorted(usages, key=lambda usage: (-usage.at_most_kib, usage.service))
 
 
-def _usage(service: str, tasks: Sequence[Task]) -> Usage:
+def _usage(service: str, tasks: Sequence[Task], most_kib: int | None) -> Usage:
     pages = [task.rss_pages for task in tasks]
     # What they all share is no larger than the smallest of them, and counts once for sure.
-    least = sum(pages) - (len(pages) - 1) * min(pages)
+    least = (sum(pages) - (len(pages) - 1) * min(pages)) * PAGE_KIB
+    if most_kib is not None:  # then some of them share more with each other than with the smallest
+        least = min(least, max(most_kib, max(pages) * PAGE_KIB))
     return Usage(
         service,
         len(tasks),
-        least * PAGE_KIB,
+        least,
         sum(pages) * PAGE_KIB,
         sum(task.rss_pages for task in tasks if task.oom_score_adj == PROTECTED) * PAGE_KIB,
         sum(task.swap_pages or 0 for task in tasks) * PAGE_KIB,

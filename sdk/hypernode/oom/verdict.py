@@ -12,6 +12,7 @@ from typing import Literal
 from hypernode.oom.events import Event, Task
 from hypernode.oom.services import (
     NO_COMMANDS,
+    PAGE_KIB,
     PROTECTED,
     Commands,
     Usage,
@@ -23,6 +24,8 @@ from hypernode.oom.sizes import size
 
 Confidence = Literal["high", "medium", "low", "none"]
 _HALF, _THIRD = 0.5, 1 / 3
+BY_HAND = -1
+"""The order of a request that nobody made: sysrq (OOM_FORMATS.md 1)."""
 _KILLED_FIRST = 900
 """From this adjustment on a process is meant to die first: shells, crons and idle workers have about 1000."""
 
@@ -49,15 +52,25 @@ def judge(event: Event, commands: Commands = NO_COMMANDS) -> Verdict:
     `commands` are of those of its processes that still run, where that is known.
     """
     groups = grouped(event.tasks, commands)
-    usages = tuple(usage_by_service(groups))
+    usages = tuple(usage_by_service(groups, _most_kib(event)))
     places = {
         task.pid: place for place, task in enumerate(sorted(event.tasks, key=lambda task: -task.rss_pages), start=1)
     }
     victim = event.victims[0] if event.victims else None
     place = places.get(victim.pid) if victim else None
     row = next((task for task in event.tasks if victim and task.pid == victim.pid), None)
+    who = f"{victim.name} was killed" if victim else _nobody(event)
+    if event.order == BY_HAND:
+        return Verdict(
+            f"Somebody started the oom-killer by hand (sysrq); {who}",
+            "high",
+            ("It says nothing of how much memory there was.",),
+            None,
+            None,
+            usages,
+            place,
+        )
     if not usages:
-        who = f"{victim.name} was killed" if victim else "nobody is shown to have been killed"
         return Verdict(
             f"{_scope(event)}, {who}; the report holds no table of processes, so who used the memory is not known",
             "none",
@@ -78,7 +91,7 @@ def judge(event: Event, commands: Commands = NO_COMMANDS) -> Verdict:
     )
     guilty = None if victim_service is None else victim_service == first.service
     if victim is None:
-        sentence = f"{_scope(event)}; {first.service} held most, and nobody is shown to have been killed"
+        sentence = f"{_scope(event)}; {first.service} held most, and {who}"
     elif guilty:
         sentence = f"{_scope(event)}; {victim.name} was killed, and its service, {first.service}, held most"
     else:
@@ -93,6 +106,23 @@ def judge(event: Event, commands: Commands = NO_COMMANDS) -> Verdict:
     if event.scope == "unknown" and confidence == "high":
         confidence = "medium"
     return Verdict(sentence, confidence, tuple(reasons), first.service, guilty, usages, place)
+
+
+def _most_kib(event: Event) -> int | None:
+    """Return what all processes of the report had together at most, where it tells."""
+    if event.scope == "memcg":
+        return event.usage_kib
+    return event.ram_pages * PAGE_KIB if event.ram_pages else None
+
+
+def _nobody(event: Event) -> str:
+    match event.ending:
+        case "panic":
+            return "the kernel gave up (panic): the machine went down, and started again"
+        case "no killable process":
+            return "the kernel found nobody that it may kill"
+        case _:
+            return "nobody is shown to have been killed"
 
 
 def _scope(event: Event) -> str:
