@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -28,19 +29,20 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def print_data(data: str | bytes, *, follow: bool = False) -> None:
+def print_data(data: str | bytes, *, follow: bool = False, newline: bool = True) -> None:
     """Write to stdout. A reader who has left (`| head`) is no failure: what is still to come goes nowhere.
 
     Args:
         data: Text or bytes, without the last line end.
         follow: Whether there is no reason to go on when nobody reads.
+        newline: Whether the line ends.
 
     Raises:
         BrokenPipeError: The reader of what is followed has left, which ends the command well.
         HypernodeError: It cannot be written, as on a full disk.
     """
     try:
-        click.echo(data)
+        click.echo(data, nl=newline)
     except BrokenPipeError:
         mute(sys.stdout)
         if follow:
@@ -66,6 +68,32 @@ def print_listing(listing: Listing, output: str) -> None:
         print_data(render_listing(listing, output))
     elif listing.empty and output != "jsonl":
         print_note(listing.empty)
+
+
+def print_stream(name: str, rows: Iterable[Mapping[str, Any]], output: str) -> None:
+    """Write the document that `print_listing` would, row by row: of very many no more than one is held."""
+    import json
+    from textwrap import indent
+
+    from hnctl.render.listing import FORMAT_VERSION, render_document
+
+    if output == "jsonl":
+        for row in rows:
+            print_data(json.dumps({"format_version": FORMAT_VERSION, **row}))
+        return
+    pieces = (render_document({name: [row]} if output == "yaml" else row, output) for row in rows)
+    first = next(pieces, None)
+    if first is None:
+        print_data(render_document({"format_version": FORMAT_VERSION, name: []}, output))
+    elif output == "yaml":
+        print_data(f"format_version: {FORMAT_VERSION}\n{name}:")
+        for piece in chain([first], pieces):
+            print_data(piece.partition("\n")[2])  # what stands below the key
+    else:
+        print_data(f'{{\n  "format_version": {FORMAT_VERSION},\n  "{name}": [\n{indent(first, "    ")}', newline=False)
+        for piece in pieces:
+            print_data(f",\n{indent(piece, '    ')}", newline=False)
+        print_data("\n  ]\n}")
 
 
 def print_either(output: str, text: Callable[[], str], document: Callable[[], Mapping[str, Any]]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from odd_servers import serving
 from processes import run
 from runs import Hnctl
@@ -77,6 +78,36 @@ def test_events_as_json_are_what_the_design_says(hnctl: Hnctl, log: Path):
         ],
         "tasks": {"count": 2, "top_rss": {"pid": 100, "name": "mysqld", "rss_pages": 400000}},
     }
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_each_format_tells_the_same_events(count: int, hnctl: Hnctl, folder: Path):
+    (folder / "kern.log").write_text(
+        NOISE.format(second=1) + "".join(report(10 + n, pid=200 + n) for n in range(count))
+    )
+    document = hnctl("oom", "events", "kern.log", "-o", "json").json
+    assert [event["victims"][0]["pid"] for event in document["events"]] == [200 + n for n in range(count)]
+    assert yaml.safe_load(hnctl("oom", "events", "kern.log", "-o", "yaml").out) == document
+    lines = [json.loads(line) for line in hnctl("oom", "events", "kern.log", "-o", "jsonl").out.splitlines()]
+    assert lines == [{"format_version": 1, **event} for event in document["events"]]
+
+
+def test_a_table_shows_the_last_of_very_many_and_says_so(hnctl: Hnctl, folder: Path):
+    (folder / "kern.log").write_text("".join(cgroup_kill(second, 100 + second) for second in range(60)) * 20)
+    shown = hnctl("oom", "events", "kern.log")
+    assert len(shown.out.splitlines()) == 1001
+    assert "These are the last 1,000 of 1,200; -o jsonl has all" in shown.err
+    assert len(hnctl("oom", "events", "kern.log", "-o", "jsonl").out.splitlines()) == 1200
+
+
+def test_a_name_with_commands_for_a_terminal_shows_none(hnctl: Hnctl, folder: Path):
+    """A large process of no known service is told by its name, as if it were one."""
+    (folder / "kern.log").write_text(report(10).replace("mysqld", "\x1b]0;pwn\x07x"))
+    for words in (["events"], ["explain", "last"], ["explain", "--all"], ["advice"], ["replay"]):
+        for form in ("table", "markdown"):
+            out = hnctl("oom", *words, "kern.log", "-o", form).out
+            assert "\x1b" not in out
+            assert "\x07" not in out
 
 
 def test_no_event_is_a_success_and_said(hnctl: Hnctl, folder: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -20,7 +21,7 @@ from hnctl.exits import Exit
 from hnctl.oom_fleet import Looked, Nodes, choose_nodes, is_chosen, look_at, look_at_each
 from hnctl.oom_logs import Logs, chosen_event, event_argument, files_argument, flow_entries, named_logs
 from hnctl.options import nodes_over_ssh_options, option, output_option
-from hnctl.printing import print_either, print_listing
+from hnctl.printing import print_either, print_listing, print_note, print_stream
 from hnctl.selection import Selection
 from hnctl.value_types import MOMENT, SECONDS, TICK
 from hypernode.errors import InputError
@@ -44,6 +45,8 @@ oom.add_command(watch)
 oom.add_command(metrics)
 
 _NONE = "No out-of-memory events."
+_MOST_ROWS = 1_000
+"""Of a table for a person, and of a node among several."""
 
 
 @oom.command(cls=Command)
@@ -88,8 +91,18 @@ def events(
         looked = look_at_each(link, choose_nodes(link, selection, files), partial(_look_at_events, chosen))
         return _print_events_of_nodes(link, looked, row)
     logs = named_logs(files)
-    rows = [row(*one) for one in logs.select(**chosen)]
-    print_listing(Listing("events", COLUMNS, rows, empty="" if logs.broken else _NONE), output)
+    found = (row(*one) for one in logs.select(**chosen))
+    if not for_person:
+        print_stream("events", found, output)
+        return logs.status()
+    youngest: deque[dict[str, Any]] = deque(maxlen=_MOST_ROWS)
+    total = 0
+    for one in found:
+        youngest.append(one)
+        total += 1
+    print_listing(Listing("events", COLUMNS, list(youngest), empty="" if logs.broken else _NONE), output)
+    if total > _MOST_ROWS:
+        print_note(f"These are the last {_MOST_ROWS:,} of {total:,}; -o jsonl has all, --since and --until choose.")
     return logs.status()
 
 
@@ -98,7 +111,7 @@ def _look_at_events(chosen: Mapping[str, Any], logs: Logs) -> tuple[list[tuple[i
     from hypernode.oom.history import look_back
     from hypernode.oom.incidents import incidents
 
-    found: list[tuple[int, Event]] = []
+    found: deque[tuple[int, Event]] = deque(maxlen=_MOST_ROWS)
 
     def noted() -> Iterator[tuple[int, Event]]:
         for number, event in logs.select(keep_tasks=True, **chosen):
@@ -106,7 +119,7 @@ def _look_at_events(chosen: Mapping[str, Any], logs: Logs) -> tuple[list[tuple[i
             yield number, event
 
     history = look_back(incidents(noted()))
-    return found, history
+    return list(found), history
 
 
 def _print_events_of_nodes(
@@ -156,8 +169,10 @@ def explain(event: tuple[str, ...], everything: bool, selection: Selection, **op
     if is_chosen(selection):
         return _explain_nodes(link, choose_nodes(link, selection, files), number, everything=everything)
     logs = named_logs(files)
-    if everything:
-        _print_history(link, _history_of(logs))
+    if everything and (history := _history_of(logs)).incidents:
+        _print_history(link, history)
+    elif everything:
+        _print_none(link, None if logs.is_elsewhere else logs, is_whole=not logs.broken)
     elif (found := logs.find(number)) is not None:
         _print_event(link, found, {} if logs.is_elsewhere else _commands_of(found[1]))
     else:
@@ -268,7 +283,7 @@ def timeline(event: tuple[str, ...], window: float, raw: bool, **options: Any) -
     from hnctl.render.listing import Listing
     from hnctl.render.oom import TIMELINE_COLUMNS, timeline_row
     from hypernode.oom.clock import moment, zone_of
-    from hypernode.oom.timeline import event_entry, look_around
+    from hypernode.oom.timeline import event_entry, look_around, nearest
 
     link = Connection(**options)
     wanted, files = chosen_event(event)
@@ -281,7 +296,8 @@ def timeline(event: tuple[str, ...], window: float, raw: bool, **options: Any) -
         raise InputError(f"event {number} has no time in its log, so nothing can be laid beside it")
     at = moment(center.at)
     kills = logs.select(since=at.timestamp() - window, until=at.timestamp() + window)
-    entries = [event_entry(n, one, moment(one.at), chosen=n == number) for n, one in kills if one.at is not None]
+    told = (event_entry(n, one, moment(one.at), chosen=n == number) for n, one in kills if one.at is not None)
+    entries = nearest(told, lambda entry: abs(entry.at - at), partial(logs.miss, "other events"))
     around = look_around([at], timedelta(seconds=window), zone=zone_of(center.at), raw=raw, on_problem=logs.miss)
     entries += around.entries
     if not logs.is_elsewhere:

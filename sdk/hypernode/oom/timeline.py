@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
@@ -73,30 +73,43 @@ def look_around(
     limits: dict[str, Limit] = {}
     jobs = _Jobs()
     for kind, path, written in _find(earliest, on_problem):
-        near: list[Entry] = []
-        is_cut = False
-        for entry in _read(kind, text_lines(path, on_problem=on_problem), written, raw=raw):
-            local = _local(entry, zone)
-            if local is None:
-                continue
-            if local.kind in LIMITS:
-                limits[local.kind] = _reached(limits.get(local.kind), local)
-            elif local.kind == "cron":
-                jobs.add(local)
-            if distance(local) <= window:
-                near.append(local)
-            if len(near) > 2 * MOST_ENTRIES:
-                near = sorted(near, key=distance)[:MOST_ENTRIES]
-                is_cut = True
-        if is_cut or len(near) > MOST_ENTRIES:
-            near = sorted(near, key=distance)[:MOST_ENTRIES]
-            on_problem(str(path), f"it tells so much that only the {MOST_ENTRIES:,} nearest entries are shown")
-        found += near
+        entries = _read(kind, text_lines(path, on_problem=on_problem), written, raw=raw)
+        near = (entry for entry in _seen(entries, zone, limits, jobs) if distance(entry) <= window)
+        found += nearest(near, distance, partial(on_problem, str(path)))
     return Surroundings(
         tuple(sorted(found, key=lambda entry: entry.at)),
         tuple(sorted(limits.values(), key=lambda limit: limit.kind)),
         jobs.all_day(),
     )
+
+
+def nearest(
+    entries: Iterable[Entry], distance: Callable[[Entry], timedelta], tell: Callable[[str], None]
+) -> list[Entry]:
+    """Return `MOST_ENTRIES` of `entries`, the nearest, and `tell` when there were more."""
+    kept: list[Entry] = []
+    is_cut = False
+    for entry in entries:
+        kept.append(entry)
+        if len(kept) > 2 * MOST_ENTRIES:
+            kept = sorted(kept, key=distance)[:MOST_ENTRIES]
+            is_cut = True
+    if is_cut or len(kept) > MOST_ENTRIES:
+        tell(f"there are so many that only the {MOST_ENTRIES:,} nearest are shown")
+    return sorted(kept, key=distance)[:MOST_ENTRIES]
+
+
+def _seen(entries: Iterable[Entry], zone: tzinfo | None, limits: dict[str, Limit], jobs: _Jobs) -> Iterator[Entry]:
+    """Yield entries on this machine's clock, and count limits and cron jobs as they pass."""
+    for entry in entries:
+        local = _local(entry, zone)
+        if local is None:
+            continue
+        if local.kind in LIMITS:
+            limits[local.kind] = _reached(limits.get(local.kind), local)
+        elif local.kind == "cron":
+            jobs.add(local)
+        yield local
 
 
 def event_entry(number: int, event: Event, at: datetime, *, chosen: bool) -> Entry:

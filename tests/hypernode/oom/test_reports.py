@@ -127,3 +127,24 @@ def test_reports_one_after_the_other_are_events_one_after_the_other(
 ) -> None:
     said = [word for report, era in pairs for word in records(report, era)]
     assert read(written(data.draw(between(said)), style)) == [told(report, era) for report, era in pairs]
+
+
+@pytest.mark.parametrize(
+    ("lines", "ending"),
+    [
+        (["Out of memory and no killable processes..."], "no killable process"),
+        (["Kernel panic - not syncing: Out of memory: system-wide panic_on_oom is enabled"], "panic"),
+        (
+            [
+                "Out of memory and no killable processes...",
+                "Kernel panic - not syncing: System is deadlocked on memory",
+            ],
+            "panic",
+        ),
+        (["Out of memory: Killed process 7 (php) total-vm:1kB, anon-rss:1kB, file-rss:0kB, shmem-rss:0kB"], None),
+    ],
+)
+def test_how_a_report_without_a_victim_ends_is_kept(lines: list[str], ending: str | None) -> None:
+    trigger = "php invoked oom-killer: gfp_mask=0x1, order=0, oom_score_adj=0"
+    [event] = read_events(f"[12.5] {line}\n".encode() for line in (trigger, *lines))
+    assert event.ending == ending

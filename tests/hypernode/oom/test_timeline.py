@@ -61,7 +61,7 @@ def test_of_a_flood_the_nearest_entries_are_kept_and_that_is_told(root: Path):
     found = look_around([AT], WINDOW, on_problem=lambda path, text: problems.append(text)).entries
     assert len(found) == MOST_ENTRIES
     assert found[-1].text == "main.ERROR: the cause"
-    assert "it tells so much that only the 1,000 nearest entries are shown" in problems
+    assert "there are so many that only the 1,000 nearest are shown" in problems
 
 
 def test_a_time_that_no_clock_holds_is_passed_over(root: Path):

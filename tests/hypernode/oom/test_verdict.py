@@ -177,3 +177,27 @@ def test_nobody_killed_is_not_said_to_be_innocent():
     verdict = judge(event(MYSQL, CRON))
     assert (verdict.culprit, verdict.victim_is_culprit) == ("mysql", None)
     assert "nobody is shown to have been killed" in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [
+        ("panic", "the kernel gave up (panic): the machine went down, and started again"),
+        ("no killable process", "the kernel found nobody that it may kill"),
+        (None, "nobody is shown to have been killed"),
+    ],
+)
+def test_how_it_ended_is_said_when_nobody_was_killed(ending: str | None, words: str):
+    assert judge(event(MYSQL, ending=ending)).sentence == f"The machine ran out of memory; mysql held most, and {words}"
+
+
+def test_a_kill_by_hand_accuses_nobody():
+    verdict = judge(event(MYSQL, CRON, victim=CRON, order=-1))
+    assert verdict.sentence == "Somebody started the oom-killer by hand (sysrq); php8.3 was killed"
+    assert (verdict.culprit, verdict.victim_is_culprit) == (None, None)
+
+
+def test_several_processes_never_hold_more_at_least_than_all_had_together():
+    small = Task(500, "php-fpm", 1000, 1, 10, 0, -1000)
+    verdict = judge(event(*WORKERS, small, victim=small, scope="memcg", usage_kib=300_000, limit_kib=300_000))
+    assert (verdict.usages[0].at_least_kib, verdict.usages[0].at_most_kib) == (300_000, 400_040)
