@@ -47,7 +47,7 @@ def draw_diff() -> str:
 def draw_memory() -> str:
     """Return the picture of memory by service that is in the report, on white paper."""
     history = look_back(incidents(select([KERN_LOG], keep_tasks=True)))
-    svg = memory_by_service(history, ram_of(history)).wide.replace("currentColor", "#1d1d1f")
+    svg = memory_by_service(history, history.incidents[-1], ram_of(history)).wide.replace("currentColor", "#1d1d1f")
     return re.sub(r"(<svg[^>]*>)", r'\1<rect width="100%" height="100%" fill="#ffffff"/>', svg, count=1)
 
 

@@ -43,6 +43,9 @@ def chosen_event(words: tuple[str, ...]) -> tuple[int | None, tuple[Path, ...]]:
         if len(first) > _MOST_DIGITS:
             raise InputError(f"there is no event {first[:_MOST_DIGITS]}...", hint="hnctl oom events shows the numbers")
         return int(first), files
+    for word in words[1:]:
+        if (word == "last" or word.isdecimal()) and not Path(word).exists():
+            raise InputError(f"{word} is no file", hint=f"The number comes first: hnctl oom explain {word} {words[0]}")
     return None, tuple(map(Path, words))
 
 
@@ -67,6 +70,8 @@ class Logs:
         self.paths = paths
         self.is_elsewhere = is_elsewhere
         self.broken: list[str] = []
+        self.missing: list[str] = []
+        """What could not be looked into, a line each."""
         self.of = of
         self._say = say
 
@@ -82,11 +87,13 @@ class Logs:
     def tell(self, path: str, text: str) -> None:
         """Tell that a log cannot be read, or not to its end."""
         self.broken.append(path)
-        self._say(printable(f"{self._name(path)}: {text}"))
+        self.missing.append(f"{self._name(path)}: {text}")
+        self._say(printable(self.missing[-1]))
 
     def miss(self, path: str, text: str) -> None:
         """Tell that another log is not there; what is shown is what the others tell."""
-        self._say(printable(f"Left out: {path}: {text}"))
+        self.missing.append(f"{path}: {text}")
+        self._say(printable(f"Left out: {self.missing[-1]}"))
 
     def find(self, number: int | None) -> tuple[int, Event] | None:
         """Return one event with its number and its whole table; None when the logs hold no event at all.

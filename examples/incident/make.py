@@ -184,7 +184,7 @@ def nightly() -> Node:
         node.firewall(begin - timedelta(hours=3), begin + timedelta(hours=3), 60)
         for minute in range(-30, 60, 5):
             node.cron(begin + timedelta(minutes=minute, seconds=1), "php /data/web/magento2/bin/magento cron:run")
-        node.cron(begin + timedelta(seconds=1), import_job)
+        node.cron(begin + timedelta(minutes=4, seconds=1), import_job)
         node.cron(begin + timedelta(minutes=5, seconds=1), backup_job)
         mysql_mib = 6_400 + 500 * night
         query = begin + timedelta(minutes=8, seconds=node.random.randrange(60))
@@ -231,7 +231,7 @@ def one_task() -> Node:
     node.firewall(at - timedelta(hours=2), at + timedelta(hours=1), 80)
     task = Process(30_412, "php8.3", 1000, 9_400 * MIB, 1000)
     node.out_of_memory(at, "php8.3", [*shop(node, mysql_mib=2_300, workers=8), task], task)
-    node.cron(datetime(2026, 11, 19, 14, 10, 1), "php /data/web/magento2/bin/magento catalog:images:resize")
+    node.cron(datetime(2026, 11, 19, 14, 24, 1), "php /data/web/magento2/bin/magento catalog:images:resize")
     for minute in range(0, 60, 5):
         started = datetime(2026, 11, 19, 14, minute, 1)
         node.cron(started, "php /data/web/magento2/bin/magento cron:run")

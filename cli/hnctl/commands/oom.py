@@ -290,7 +290,9 @@ def timeline(event: tuple[str, ...], window: float, raw: bool, **options: Any) -
     logs = named_logs(files)
     found = logs.find(wanted)
     if found is None:
-        raise InputError("there are no out-of-memory events", hint="Is this the right log?")
+        raise InputError(
+            "there are no out-of-memory events", hint="Is this the right log? hnctl oom explain tells of other limits"
+        )
     number, center = found
     if center.at is None:
         raise InputError(f"event {number} has no time in its log, so nothing can be laid beside it")

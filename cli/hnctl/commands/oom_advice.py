@@ -129,7 +129,7 @@ def report(files: tuple[Path, ...], html: Path, window: float, title: str | None
     evidence = _gather(window, logs)
     worst = evidence.worst or next(iter(evidence.history.incidents), None)
     name = title or (", ".join(map(str, files)) if files else own_name() or "this node")
-    subject = Subject(name, evidence, advise(evidence), worst, _close_up(evidence, worst))
+    subject = Subject(name, evidence, advise(evidence), worst, _close_up(evidence, worst), logs.missing)
     page = make_report(subject, made_at=datetime.now(), version=__version__)
     if str(html) == "-":
         print_data(page)

@@ -97,9 +97,10 @@ def release_mysql(evidence: Evidence) -> Found:
         "Let MySQL give back what it keeps, when memory runs low",
         (*(evidence.kills() if leads else ()), held),
         "MySQL keeps what large queries once took, and a restart gives that back. How much that is cannot be told "
-        "before; a run that restarted says what was won",
+        "before; a run that restarted says what was won. The 5% of the node's memory after -m are a start",
         "A restart ends all connections and empties the buffer pool; the shop is slow for a while. It buys time, not "
-        "memory",
+        "memory. It waits while a dump, an import or a long transaction runs"
+        + (", and a backup ran at that time" if evidence.usage("backup") else ""),
         f"hnctl memory release-mysql -m {free} -c 60 --dry-run",
     )
 
@@ -274,11 +275,12 @@ def for_limit(limit: Limit) -> Cure:
         case "php limit":
             return Cure(
                 "php limit",
-                "Let that request need less, or raise PHP's memory_limit for it alone",
+                "Let that request need less, or raise PHP's memory_limit for it alone (.user.ini for the web, php -d "
+                "memory_limit=2G for the command line)",
                 told,
                 "The request goes through. The kernel had nothing to do with it",
                 "A limit that is raised for all workers can make the machine itself run out",
-                "php -d memory_limit=2G SCRIPT",
+                None,
             )
         case "php out of memory":
             return Cure(

@@ -43,6 +43,7 @@ _OUTLINE = "#777777"
 _GIB = 1 << 20
 _MOST_SERVICES = 6
 _LONGEST_LABEL = 18
+_LEAST_MINUTES = 5
 _LONGEST_BY_DAY = 100
 """Days; a longer time is counted by week."""
 
@@ -100,8 +101,8 @@ def kills_over_time(history: History) -> Plot:
     return _plot("time", f"Kills each {unit}", alt, draw, (unit, "processes killed"), rows)
 
 
-def memory_by_service(history: History, ram_kib: int | None) -> Plot:
-    """Draw what each service held, at most, in the youngest incidents whose reports tell."""
+def memory_by_service(history: History, worst: Incident, ram_kib: int | None) -> Plot:
+    """Draw what each service held, at most, in the youngest incidents whose reports tell; `worst` is one of them."""
     told = [one for one in history.incidents if one.worst.verdict.usages]
     totals: dict[str, int] = {}
     for one in told:
@@ -116,7 +117,7 @@ def memory_by_service(history: History, ram_kib: int | None) -> Plot:
         floor = [0.0] * len(bars)
         for service, colour in zip((*shown, None), colours, strict=True):
             heights = [_held(one, service, shown) / _GIB for one in bars]
-            label = _label(service) if service else "all others"
+            label = _label(service) if service else "the rest"
             axes.bar(range(len(bars)), heights, 0.8, bottom=floor, color=colour, label=label)
             floor = [low + height for low, height in zip(floor, heights, strict=True)]
         if ram_kib:
@@ -137,13 +138,12 @@ def memory_by_service(history: History, ram_kib: int | None) -> Plot:
             labelcolor=_INK,
         )
 
-    largest = max(told, key=lambda one: one.worst.held_kib)
-    first = largest.worst.verdict.usages[0]
+    first = worst.worst.verdict.usages[0]
     alt = (
-        f"{len(told)} incidents with a table of processes; the largest was {in_words(largest.at)}, when "
+        f"{len(told)} incident{'s' * (len(told) != 1)} with a table of processes; at {in_words(worst.at)} "
         f"{printable(first.service)} held the most, at most {first.at_most_kib / _GIB:.1f} GiB."
     )
-    heads = ("incident", *map(printable, shown), "all others")
+    heads = ("incident", *map(printable, shown), "the rest")
     rows = [
         (in_words(one.at), *(f"{_held(one, name, shown) / _GIB:.1f}" for name in (*shown, None)))
         for one in told[-_WIDE.incidents :]
@@ -168,12 +168,13 @@ def by_hour_and_weekday(history: History) -> Plot:
 
     def draw(axes: Any, shape: _Shape) -> None:
         seen = [[count or float("nan") for count in day] for day in counts]
-        axes.pcolormesh(range(25), range(8), seen, cmap="Oranges", vmin=-0.5 * most, vmax=max(most, 1))
+        axes.pcolormesh(range(25), range(8), seen, cmap=_heat(), vmin=0, vmax=most)
         for day, hours in enumerate(counts):
             for hour, count in enumerate(hours):
-                if count and shape is _WIDE:
-                    ink = "#ffffff" if count > 0.6 * most else "#3a1d00"
-                    axes.text(hour + 0.5, day + 0.5, str(count), ha="center", va="center", color=ink)
+                if count:
+                    ink = "#ffffff" if count > 0.5 * most else _INK
+                    size = 8 if shape is _WIDE else 6
+                    axes.text(hour + 0.5, day + 0.5, str(count), ha="center", va="center", color=ink, fontsize=size)
         axes.set_yticks([day + 0.5 for day in range(7)], [name[:3] for name in WEEKDAYS])
         marked = range(0, 24, 3 if shape is _WIDE else 6)
         axes.set_xticks([hour + 0.5 for hour in marked], [f"{hour:02d}h" for hour in marked])
@@ -188,6 +189,13 @@ def by_hour_and_weekday(history: History) -> Plot:
     alt = f"Most incidents, {most_of}, began in the hour from {hour:02d}:00 on, by the log's own clock."
     rows = [(WEEKDAYS[day], f"{hour:02d}:00", str(count)) for day, hour, count in cells]
     return _plot("week", "Incidents by hour and weekday", alt, draw, ("weekday", "hour", "incidents"), rows)
+
+
+def _heat() -> Any:
+    """Return shades that are seen on white and on black alike: of one colour, the more the less transparent."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("heat", [(0.71, 0.29, 0.0, 0.15), (0.71, 0.29, 0.0, 1.0)])
 
 
 def top_culprits(history: History) -> Plot:
@@ -208,7 +216,8 @@ def top_culprits(history: History) -> Plot:
         for name, count in ranked
     )
     rows = [(printable(name), str(count)) for name, count in ranked]
-    alt = f"Of {len(history.incidents)} incidents: {alt}."
+    total = len(history.incidents)
+    alt = f"Of {total} incident{'s' * (total != 1)}: {alt}."
     height = 0.4 + 0.6 * min(1.0, len(ranked) / 6)
     return _plot("culprits", "Who held most", alt, draw, ("service", "incidents"), rows, height=height)
 
@@ -227,13 +236,15 @@ def around_one(entries: Sequence[Entry], at: datetime) -> Plot:
         axes.set_yticks(range(len(kinds)), kinds)
         axes.set_ylim(max(len(kinds), 3) - 0.5, -0.5)
         axes.set_xlabel("minutes from the event")
+        reach = max(_LEAST_MINUTES, *map(abs, minutes))
+        axes.set_xlim(-1.05 * reach, 1.05 * reach)
 
     counted = ", ".join(f"{sum(entry.kind == kind for entry in entries)} {kind}" for kind in kinds)
     rows = [
         (f"{entry.at:%H:%M:%S}", f"{(entry.at - at).total_seconds():+.0f} s", entry.kind, printable(entry.text))
         for entry in entries
     ]
-    alt = f"Around {at:%Y-%m-%d %H:%M:%S} the logs tell of: {counted}."
+    alt = f"Around {at:%Y-%m-%d %H:%M:%S}, on the clock of the machine that made this, the logs tell of: {counted}."
     return _plot("around", "Around the worst event", alt, draw, ("when", "offset", "what", "text"), rows)
 
 

@@ -66,9 +66,12 @@ class Replay:
             if total == 1:
                 where = f"In the only incident {times} the platform's own killer would not have stepped in"
             return f"{where}, so permissive_memory_management would have changed nothing."
-        sure = f"In {self.stepped_in} of {counted} the platform's own killer would have stepped in"
-        open_ = f", in {self.unclear} more the log leaves it open" if self.unclear else ""
-        return f"{sure}{open_}; only there could permissive_memory_management have changed anything."
+        if not self.stepped_in:
+            told = f"In {self.unclear} of {counted} the log leaves open whether the platform's own killer stepped in"
+        else:
+            told = f"In {self.stepped_in} of {counted} the platform's own killer would have stepped in"
+            told += f", in {self.unclear} more the log leaves it open" if self.unclear else ""
+        return f"{told}; only there could permissive_memory_management have changed anything."
 
 
 @dataclass(frozen=True, slots=True)

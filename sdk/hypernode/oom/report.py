@@ -35,6 +35,8 @@ class Subject:
     """The incident whose time is shown close up."""
     around: Sequence[Entry]
     """What all logs tell of that time, in order."""
+    missing: Sequence[str] = ()
+    """What could not be looked into, a line each."""
 
 
 def make_report(subject: Subject, *, made_at: datetime, version: str) -> str:
@@ -69,8 +71,8 @@ def _plots(subject: Subject) -> Iterator[Plot]:
     history = subject.evidence.history
     if any(one.at for one in history.incidents):
         yield plots.kills_over_time(history)
-    if any(one.worst.verdict.usages for one in history.incidents):
-        yield plots.memory_by_service(history, subject.evidence.ram_kib)
+    if subject.evidence.worst is not None:
+        yield plots.memory_by_service(history, subject.evidence.worst, subject.evidence.ram_kib)
     if any(one.at for one in history.incidents):
         yield plots.by_hour_and_weekday(history)
     if history.culprits:
