@@ -92,15 +92,16 @@ def release_mysql(evidence: Evidence) -> Found:
     leads = evidence.culprit == "mysql"
     free = max(_LEAST_FREE_MIB, round(_SHARE_FREE * (evidence.ram_kib or 0) / _KIB_PER_MIB / 64) * 64)
     held = f"mysql held {_span(usage)}, {_share(usage, evidence):.0%} of what the largest report counts"
-    return 40 + 30 * leads + 15 * grows, Cure(
+    waits = evidence.usage("backup") is not None  # a restart is put off while a dump runs
+    return 40 + 30 * leads + 15 * grows - 20 * waits, Cure(
         "mysql",
         "Let MySQL give back what it keeps, when memory runs low",
         (*(evidence.kills() if leads else ()), held),
         "MySQL keeps what large queries once took, and a restart gives that back. How much that is cannot be told "
-        "before; a run that restarted says what was won. The 5% of the node's memory after -m are a start",
+        "before; a run that restarted says what was won. The amount after -m is a start",
         "A restart ends all connections and empties the buffer pool; the shop is slow for a while. It buys time, not "
         "memory. It waits while a dump, an import or a long transaction runs"
-        + (", and a backup ran at that time" if evidence.usage("backup") else ""),
+        + (", and a backup ran at that time" if waits else ""),
         f"hnctl memory release-mysql -m {free} -c 60 --dry-run",
     )
 
