@@ -221,7 +221,7 @@ def _tell(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> None:
     "--timeout",
     type=SECONDS,
     prefix="HNCTL_PROTECT_",  # HNCTL_TIMEOUT is for an answer of the API, and a minute would be the end of an import
-    help="End the command and all it started after this time; 0: never.  [default: never]",
+    help="End the command and its process group after this time; 0: never.  [default: never]",
 )
 @click.argument("command", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 def protect(max_total: MaxTotal, timeout: float | None, command: tuple[str, ...]) -> int:
