@@ -127,6 +127,36 @@ def test_a_run_that_was_killed_is_broken_off_and_its_nodes_are_unknown(
     run = hnctl("history", "-o", "json").json["runs"][0]
     assert run["state"] == "broken off"
     assert (run["totals"]["unknown"], run["totals"]["not_attempted"]) == (1, 1)
+    node = writes(box)[0].node
+    while box.settings(node)["php_version"] != "8.0" and time.monotonic() < deadline:
+        time.sleep(0.01)  # the platform goes on without us
+    monkeypatch.setenv("HNCTL_POLL_INTERVAL", "20ms")
+    again = hnctl("apply", "--yes")
+    assert again.status == 0
+    assert len(writes(box)) == 2, "each node was changed once"
+    changed = hnctl("settings", "set", "php_version", "8.2", "-n", node)
+    assert changed.status == 0
+    assert f"run {run['run']}, since" in changed.err
+    assert "was ended in the middle of it; its lock is taken over" in changed.err
+
+
+def test_who_is_at_a_node_is_named_to_those_who_come_to_it(
+    hnctl: Hnctl, box: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HNCTL_POLL_INTERVAL", "5s")
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with start("apply", "--yes", "--parallel", "1", **pipes):
+        deadline = time.monotonic() + 10
+        while not writes(box) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        run = hnctl("history", "-o", "json").json["runs"][0]
+        node = writes(box)[0].node
+        monkeypatch.setenv("HNCTL_POLL_INTERVAL", "20ms")
+        refused = hnctl("settings", "set", "php_version", "8.2", "-n", node, "-o", "json")
+        other = next(name for name in box.names if name != node)
+        assert hnctl("settings", "set", "php_version", "8.2", "-n", other).status == 0, "another node is free"
+    assert refused.status == 5
+    assert f"({run['who']}, pid " in refused.json["nodes"][0]["reason"]
 
 
 def test_without_a_journal_nothing_is_changed(hnctl: Hnctl, box: Sandbox, folder: Path):

@@ -44,6 +44,8 @@ class Journal:
         self.run = f"{clock():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         self.failure: JournalFailed | None = None
         """Why nothing more can be written; whoever sees it begins nothing more."""
+        self.owner: dict[str, object] | None = None
+        """Who runs this, for those who come to a node that it has locked; known once it has begun."""
         self._clock = clock
         self._path = folder / f"{self.run}{SUFFIX}"
         self._lock = threading.Lock()
@@ -85,8 +87,10 @@ class Journal:
         except JournalFailed as exc:
             logger.debug("not written down: %s (%s)", record, exc.message)
 
-    def begin(self, **fields: Any) -> None:
+    def begin(self, *, who: str, pid: int, **fields: Any) -> None:
         """Write the first record: that the run begins, and all that is known of it."""
+        self.owner = {"who": who, "pid": pid, "run": self.run}
+        fields = {"who": who, "pid": pid, **fields}
         self.announce("run begun", format_version=FORMAT_VERSION, run=self.run, salt=self._salt, **fields)
 
     def values(self, wished: Mapping[str, SettingValue]) -> dict[str, Any]:

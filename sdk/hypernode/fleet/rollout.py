@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -31,10 +30,10 @@ from hypernode.errors import (
 )
 from hypernode.fleet.executors import first_to_end
 from hypernode.fleet.journal import Journal
+from hypernode.fleet.node_locks import locked
 from hypernode.fleet.plan import Change, Plan, share_of
 from hypernode.fleet.spec import Share
 from hypernode.fleet.stores import Reader, Store, read_nodes
-from hypernode.private_files import make_folder
 
 if TYPE_CHECKING:
     from hypernode.api.models import Flow
@@ -205,7 +204,7 @@ def bring(
         return Outcome(node, state, planned, error, reason, flows=uuids, seconds=time.monotonic() - started)
 
     try:
-        with _locked(node, lock_folder):
+        with locked(node, lock_folder, None if journal is None else journal.owner):
             if journal is not None:
                 journal.announce("node begun", node=node)
             live = store.read(node, [change.setting for change in planned])
@@ -315,26 +314,3 @@ def check_fresh(plan: Plan, reader: Reader, catalogue: Catalogue, executor: Exec
             "the plan is stale; nothing was written:\n" + "\n".join(f"  - {text}" for text in moved),
             hint="Make a new plan, or leave these nodes out with --exclude",
         )
-
-
-@contextmanager
-def _locked(node: str, folder: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    try:
-        make_folder(folder)
-        lock = FileLock(folder / f"{node}.lock", timeout=0, mode=0o600)
-        lock.acquire()
-    except Timeout:
-        raise NodeIsBusy(
-            "another hnctl on this machine is changing the node; nothing was changed", hint="Wait for it to end"
-        ) from None
-    except OSError as exc:
-        raise NodeIsBusy(
-            f"the lock {folder / node}.lock cannot be taken: {exc.strerror}; nothing was changed",
-            hint="Make that folder writable, or set XDG_STATE_HOME to another one",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()

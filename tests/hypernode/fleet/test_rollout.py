@@ -29,6 +29,7 @@ from hypernode.errors import (
     PlanIsStale,
     Rejected,
 )
+from hypernode.fleet.node_locks import locked
 from hypernode.fleet.plan import Plan, make_plan
 from hypernode.fleet.rollout import STATES, OnLook, Options, Outcome, apply, check_fresh
 from hypernode.fleet.spec import Share
@@ -270,6 +271,23 @@ def test_a_node_that_another_process_is_changing_is_left_alone_until_that_ends(l
     assert str(error) == "shop0: another hnctl on this machine is changing the node; nothing was changed"
     assert "shop0" not in store.reads
     assert states(Run(plan, store, locks).outcomes()) == {"shop0": "done", "shop1": "unchanged"}
+
+
+def test_who_holds_the_lock_is_named_and_who_was_killed_is_told(
+    locks: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    owner = {"who": "jan@laptop", "pid": 7, "run": "r1"}
+    with locked("shop0", locks, owner):
+        error = bring_one(locks).error
+        kept = (locks / "shop0.owner").read_text()
+    assert str(error).startswith("shop0: another hnctl on this machine (jan@laptop, pid 7, run r1, since 20")
+    assert not (locks / "shop0.owner").exists()
+    (locks / "shop0.owner").write_text(kept)  # as after a kill -9
+    assert bring_one(locks).state == "done"
+    assert "shop0: jan@laptop, pid 7, run r1, since 20" in caplog.text
+    assert "was ended in the middle of it; its lock is taken over" in caplog.text
+    (locks / "shop0.owner").write_text("odd")
+    assert bring_one(locks).state == "done"
 
 
 def test_a_node_whose_lock_cannot_be_taken_is_left_alone(tmp_path):
