@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 import signal
 import subprocess
@@ -61,6 +62,19 @@ def test_events_of_nodes_are_chosen_by_time_as_those_of_files_are(hnctl: Hnctl, 
     options = ["--since", "2026-11-19T12:00", "--until", "2026-11-20"]
     rows = hnctl("oom", "events", "--group", "magento", *options, "-o", "json").json["events"]
     assert [row["node"] for row in rows] == [nodes.box.names[1]]
+
+
+def test_of_very_many_events_of_a_node_the_last_are_shown_and_that_is_said(hnctl: Hnctl, nodes: NodesBySsh):
+    node = nodes.box.names[1]
+    kill = (
+        "2026-11-19T14:00:{:02d}+00:00 shop kernel: Memory cgroup out of memory: Killed process {} (php) total-vm:9kB\n"
+    )
+    log = nodes.root(node) / "var" / "log" / "kern.log"
+    log.write_text("".join(kill.format(n // 50, n + 1) for n in range(1100)))
+    listed = hnctl("oom", "events", "-n", node, "-o", "jsonl")
+    assert [json.loads(line)["victims"][0]["pid"] for line in listed.out.splitlines()] == list(range(101, 1101))
+    assert f"Left out: older events of {node}: only the last 1,000 are shown" in listed.err
+    assert listed.status == 3
 
 
 def test_a_quiet_node_is_a_success_and_said(hnctl: Hnctl, nodes: NodesBySsh):

@@ -111,7 +111,7 @@ def _look_at_events(chosen: Mapping[str, Any], logs: Logs) -> tuple[list[tuple[i
     from hypernode.oom.history import look_back
     from hypernode.oom.incidents import incidents
 
-    found: deque[tuple[int, Event]] = deque(maxlen=_MOST_ROWS)
+    found: deque[tuple[int, Event]] = deque(maxlen=_MOST_ROWS + 1)
 
     def noted() -> Iterator[tuple[int, Event]]:
         for number, event in logs.select(keep_tasks=True, **chosen):
@@ -119,6 +119,9 @@ def _look_at_events(chosen: Mapping[str, Any], logs: Logs) -> tuple[list[tuple[i
             yield number, event
 
     history = look_back(incidents(noted()))
+    if len(found) > _MOST_ROWS:
+        found.popleft()
+        logs.miss(f"older events of {logs.of}", f"only the last {_MOST_ROWS:,} are shown")
     return list(found), history
 
 
