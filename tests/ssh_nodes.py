@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -19,6 +20,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import asyncssh
+import pytest
 
 HOST = "127.0.0.1"
 DOMAIN = "hypernode.io"
@@ -47,6 +49,14 @@ class _Node:
     accepts_key: bool = True
     hangs: Literal["connect", "command"] | None = None
     drops: list[_Drop] = field(default_factory=list)
+
+
+def need_ssh() -> None:
+    """Skip the test where there is no OpenSSH; in CI there has to be one."""
+    if shutil.which("ssh") is None:
+        if os.environ.get("CI"):
+            pytest.fail("no ssh in PATH; in CI these tests must run")
+        pytest.skip("no ssh in PATH: these tests need OpenSSH's client")
 
 
 class SshNodes:

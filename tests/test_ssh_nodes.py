@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ssh_nodes import SshNodes
+from ssh_nodes import SshNodes, need_ssh
 
 Answer = tuple[int, str, str]
 NAMES = ("shop1", "shop2")
@@ -24,10 +24,7 @@ CLOSED = "Connection to 127.0.0.1 closed by remote host.\n"
 
 @pytest.fixture(autouse=True)
 def openssh() -> None:
-    if shutil.which("ssh") is None:
-        if os.environ.get("CI"):
-            pytest.fail("no ssh in PATH; in CI these tests must run")
-        pytest.skip("no ssh in PATH: these tests need OpenSSH's client")
+    need_ssh()
 
 
 @pytest.fixture

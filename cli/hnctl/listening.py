@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from hnctl.exits import Exit
+from hypernode.node.signals import into_pipe
 
 
 class Listening:
@@ -48,20 +49,5 @@ def listening() -> Iterator[Listening]:
     """Hear Ctrl-C, SIGTERM and SIGHUP, unless they are ignored, in place of being ended by them; a child's end too."""
     ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     heard = [signal.SIGCHLD, *(number for number in ending if signal.getsignal(number) is not signal.SIG_IGN)]
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    os.set_blocking(writing, False)
-    wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, _hear) for number in heard}
-    try:
-        yield Listening(reading)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        signal.set_wakeup_fd(wakeup)
-        os.close(reading)
-        os.close(writing)
-
-
-def _hear(number: int, frame: object) -> None:
-    """Do nothing: Python has written the number into the pipe."""
+    with into_pipe(heard) as pipe:
+        yield Listening(pipe)

@@ -86,7 +86,8 @@ class Logs:
 
     def tell(self, path: str, text: str) -> None:
         """Tell that a log cannot be read, or not to its end."""
-        self.broken.append(path)
+        if path not in self.broken:
+            self.broken.append(path)
         self.missing.append(f"{self._name(path)}: {text}")
         self._say(printable(self.missing[-1]))
 

@@ -6,7 +6,6 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -72,28 +71,10 @@ def print_listing(listing: Listing, output: str) -> None:
 
 def print_stream(name: str, rows: Iterable[Mapping[str, Any]], output: str) -> None:
     """Write the document that `print_listing` would, row by row: of very many no more than one is held."""
-    import json
-    from textwrap import indent
+    from hnctl.render.listing import stream_rows
 
-    from hnctl.render.listing import FORMAT_VERSION, render_document
-
-    if output == "jsonl":
-        for row in rows:
-            print_data(json.dumps({"format_version": FORMAT_VERSION, **row}))
-        return
-    pieces = (render_document({name: [row]} if output == "yaml" else row, output) for row in rows)
-    first = next(pieces, None)
-    if first is None:
-        print_data(render_document({"format_version": FORMAT_VERSION, name: []}, output))
-    elif output == "yaml":
-        print_data(f"format_version: {FORMAT_VERSION}\n{name}:")
-        for piece in chain([first], pieces):
-            print_data(piece.partition("\n")[2])  # what stands below the key
-    else:
-        print_data(f'{{\n  "format_version": {FORMAT_VERSION},\n  "{name}": [\n{indent(first, "    ")}', newline=False)
-        for piece in pieces:
-            print_data(f",\n{indent(piece, '    ')}", newline=False)
-        print_data("\n  ]\n}")
+    for piece in stream_rows(name, rows, output):
+        print_data(piece, newline=False)
 
 
 def print_either(output: str, text: Callable[[], str], document: Callable[[], Mapping[str, Any]]) -> None:

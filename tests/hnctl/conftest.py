@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nodes_by_ssh import NodesBySsh, need_ssh, reach_nodes
+from nodes_by_ssh import NodesBySsh, reach_nodes
 from runs import Hnctl, Result, point_to
 
 from hnctl import main
 from hypernode.sandbox.server import Sandbox
+from ssh_nodes import need_ssh
 
 
 @pytest.fixture(autouse=True)

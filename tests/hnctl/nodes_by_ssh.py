@@ -111,14 +111,6 @@ def reach_nodes(folder: Path, monkeypatch: pytest.MonkeyPatch, *, nodes: int) ->
         shutil.rmtree(runtime)
 
 
-def need_ssh() -> None:
-    """Skip the test where there is no OpenSSH; in CI there has to be one."""
-    if shutil.which("ssh") is None:
-        if os.environ.get("CI"):
-            pytest.fail("no ssh in PATH; in CI these tests must run")
-        pytest.skip("no ssh in PATH: these tests need OpenSSH's client")
-
-
 def give_tokens(box: Sandbox, monkeypatch: pytest.MonkeyPatch, *nodes: str) -> None:
     """Put the tokens of `nodes` into the environment, and no others."""
     monkeypatch.setenv("HYPERNODE_API_TOKENS", json.dumps({node: box.tokens[node] for node in nodes}))

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from nodes_by_ssh import WHEN_CHANGED, NodesBySsh, give_tokens, need_ssh, write_fleet
+from nodes_by_ssh import WHEN_CHANGED, NodesBySsh, give_tokens, write_fleet
 from runs import Hnctl, Result
+
+from ssh_nodes import need_ssh
 
 NAME = "permissive_memory_management"
 CANARY = "CANARY-a1b2c3d4e5f6"

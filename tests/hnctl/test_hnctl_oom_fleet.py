@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nodes_by_ssh import NodesBySsh, need_ssh, reach_nodes, soon
+from nodes_by_ssh import NodesBySsh, reach_nodes, soon
 from processes import start
 from runs import Hnctl
+
+from ssh_nodes import need_ssh
 
 INCIDENTS = Path(__file__).parents[2] / "examples" / "incident"
 

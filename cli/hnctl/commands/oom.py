@@ -172,15 +172,16 @@ def explain(event: tuple[str, ...], everything: bool, selection: Selection, **op
     if is_chosen(selection):
         return _explain_nodes(link, choose_nodes(link, selection, files), number, everything=everything)
     logs = named_logs(files)
-    if everything and (history := _history_of(logs)).incidents:
-        _print_history(link, history)
-    elif everything:
-        _print_none(link, None if logs.is_elsewhere else logs, is_whole=not logs.broken)
+    if everything:
+        history = _history_of(logs)
+        if history.incidents:
+            _print_history(link, history)
+            return logs.status()
     elif (found := logs.find(number)) is not None:
         _print_event(link, found, {} if logs.is_elsewhere else _commands_of(found[1]))
-    else:
-        logs.check()
-        _print_none(link, None if logs.is_elsewhere else logs, is_whole=not logs.broken)
+        return logs.status()
+    logs.check()
+    _print_none(link, None if logs.is_elsewhere else logs, is_whole=not logs.broken)
     return logs.status()
 
 
@@ -206,7 +207,7 @@ def _explain_nodes(link: Connection, nodes: Nodes, number: int | None, *, everyt
     print_either(
         link.value("output"),
         partial(render_ranking, ranking, looked.seen),
-        partial(ranking_document, ranking, looked.seen, looked.failures),
+        partial(ranking_document, ranking, looked.seen, looked.documents()),
     )
     return looked.end()
 

@@ -9,8 +9,9 @@ import click
 
 from hnctl.command import Command
 from hnctl.exits import Exit
+from hnctl.oom_logs import files_argument, named_logs
 from hnctl.options import option
-from hnctl.printing import print_data, print_note
+from hnctl.printing import print_data
 from hypernode.errors import HypernodeError
 
 _FOR_ALL = 0o644
@@ -18,7 +19,7 @@ _FOR_ALL = 0o644
 
 
 @click.command(cls=Command)
-@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
+@files_argument
 @option(
     "--write",
     metavar="FILE.prom",
@@ -39,26 +40,16 @@ def metrics(files: tuple[Path, ...], write: Path | None) -> Exit:
     from hnctl.render.exposition import render_metrics
     from hnctl.render.oom_metrics import count_kills, oom_metrics
     from hypernode.node.samples import read_sample
-    from hypernode.oom.files import find_logs, select
-    from hypernode.printable import printable
 
-    paths = list(files) or find_logs()
-    broken: set[str] = set()
-
-    def miss(path: str, why: str) -> None:
-        broken.add(path)
-        print_note(printable(f"{path}: {why}"))
-
-    tally = count_kills(event for _, event in select(paths, on_problem=miss))
+    logs = named_logs(files)
+    tally = count_kills(event for _, event in logs.select())
     sample = read_sample()  # what this kernel does not have is no news each minute
-    text = render_metrics(oom_metrics(tally, sample, unread=len(broken), now=time.time()))
+    text = render_metrics(oom_metrics(tally, sample, unread=len(logs.broken), now=time.time()))
     if write is None:
         print_data(text.removesuffix("\n"))
     else:
         _replace(write, text)
-    if not broken:
-        return Exit.OK
-    return Exit.PARTLY if len(broken) < len(paths) else Exit.FAILED
+    return logs.status()
 
 
 def _replace(path: Path, text: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from textwrap import indent
 from typing import Any
 
 from hypernode.printable import printable
@@ -43,6 +45,27 @@ def render_listing(listing: Listing, output: str) -> str:
     cells = [[cell(row.get(column)) for column in listing.columns] for row in listing.rows]
     heads = [column.replace("_", " ") for column in listing.columns]
     return markdown_table(heads, cells) if output == "markdown" else plain_table(heads, cells)
+
+
+def stream_rows(name: str, rows: Iterable[Mapping[str, Any]], output: str) -> Iterator[str]:
+    """Yield the document that `render_listing` makes of rows, for a machine, in pieces with their line ends."""
+    if output == "jsonl":
+        for row in rows:
+            yield json.dumps({"format_version": FORMAT_VERSION, **row}) + "\n"
+        return
+    pieces = (render_document({name: [row]} if output == "yaml" else row, output) for row in rows)
+    first = next(pieces, None)
+    if first is None:
+        yield render_document({"format_version": FORMAT_VERSION, name: []}, output) + "\n"
+    elif output == "yaml":
+        yield f"format_version: {FORMAT_VERSION}\n{name}:\n"
+        for piece in chain([first], pieces):
+            yield piece.partition("\n")[2] + "\n"  # what stands below the key
+    else:
+        yield f'{{\n  "format_version": {FORMAT_VERSION},\n  "{name}": [\n{indent(first, "    ")}'
+        for piece in pieces:
+            yield f",\n{indent(piece, '    ')}"
+        yield "\n  ]\n}\n"
 
 
 def render_document(document: Mapping[str, Any], output: str) -> str:

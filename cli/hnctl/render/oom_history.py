@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hnctl.render.error import error_document
 from hnctl.render.listing import FORMAT_VERSION, cell, plain_table
-from hypernode.errors import HypernodeError
 from hypernode.oom.clock import in_words
 from hypernode.oom.history import WEEKDAYS, History
 from hypernode.oom.incidents import Incident
@@ -61,7 +58,7 @@ def render_history(history: History) -> str:
 
 
 def ranking_document(
-    ranking: Ranking, histories: Mapping[str, History], failures: Mapping[str, HypernodeError]
+    ranking: Ranking, histories: Mapping[str, History], failures: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return nodes, the worst first, and what they have in common, as JSON values."""
     document: dict[str, Any] = {
@@ -69,9 +66,7 @@ def ranking_document(
         "verdict": {"sentence": ranking.sentence, "culprits": dict(ranking.culprits)},
         "nodes": [{"node": node, **_node(histories[node])} for node in ranking.nodes],
     }
-    if failures:
-        document["failures"] = [error_document(error, node=node) for node, error in failures.items()]
-    return document
+    return {**document, "failures": list(failures)} if failures else document
 
 
 def render_ranking(ranking: Ranking, histories: Mapping[str, History]) -> str:
@@ -101,10 +96,7 @@ def _node(history: History) -> dict[str, Any]:
 
 
 def _victims(history: History) -> list[tuple[str, int]]:
-    killed: Counter[str] = Counter()
-    for incident in history.incidents:
-        killed.update(dict(incident.victims))
-    return sorted(killed.items(), key=lambda item: (-item[1], item[0]))
+    return sorted(history.victims.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _incident(one: Incident) -> dict[str, Any]:

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hypernode.errors import FileError, InputError, Problem
-from hypernode.fleet.journal import FORMAT_VERSION, SUFFIX
-
-_STATES = ("done", "unchanged", "failed", "unknown", "not_attempted")
+from hypernode.fleet.journal import FORMAT_VERSION, STATES, SUFFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ class RunLog:
 
     def totals(self) -> dict[str, int]:
         """Return how many nodes ended in each state."""
-        return {state: sum(node.state == state for node in self.nodes.values()) for state in _STATES}
+        return {state: sum(node.state == state for node in self.nodes.values()) for state in STATES}
 
 
 def find_runs(folder: Path) -> Iterator[Path]:

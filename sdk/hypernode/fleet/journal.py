@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from hypernode.catalogue import SettingValue
 from hypernode.errors import JournalFailed
@@ -25,6 +25,9 @@ from hypernode.secrets import Secret
 
 logger = logging.getLogger(__name__)
 
+State = Literal["done", "unchanged", "failed", "unknown", "not_attempted"]
+"""How a node can end in a run."""
+STATES: tuple[State, ...] = get_args(State)
 FORMAT_VERSION = 1
 SUFFIX = ".jsonl"
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hypernode.api.flows import FIRST_INTERVAL
 from hypernode.catalogue import Catalogue
@@ -29,7 +29,7 @@ from hypernode.errors import (
     SafetyError,
 )
 from hypernode.fleet.executors import first_to_end
-from hypernode.fleet.journal import Journal
+from hypernode.fleet.journal import Journal, State
 from hypernode.fleet.node_locks import locked
 from hypernode.fleet.plan import Change, Plan, share_of
 from hypernode.fleet.spec import Share
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from hypernode.api.models import Flow
 
 OnLook: TypeAlias = "Callable[[str, Sequence[Flow]], None]"
-State = Literal["done", "unchanged", "failed", "unknown", "not_attempted"]
-STATES: tuple[State, ...] = ("done", "unchanged", "failed", "unknown", "not_attempted")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hypernode.errors import InputError, ToolError
 from hypernode.node.processes import PROTECTED, read_adj
 from hypernode.node.shell import missing
+from hypernode.node.signals import hear, into_pipe
 
 TOOL = "hypernode-oom-protect"
 TIMED_OUT = 124
@@ -161,25 +161,9 @@ def _listening(*, with_terminal: bool) -> Iterator[_Signals]:
     """Catch signals from here on. What was ignored stays so, for the command too: nohup is to keep its meaning."""
     wanted = [*_PASSED_ON, *([signal.SIGTSTP, signal.SIGCONT] if with_terminal else [])]
     caught = [number for number in wanted if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    before: dict[signal.Signals, Any] = {}
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    os.set_blocking(writing, False)
-    wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    try:
-        for number in [signal.SIGCHLD, *caught]:  # SIGCHLD in any case: ignored, it would lose us the exit status
-            before[number] = signal.signal(number, _hear)
-        yield _Signals(reading)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        signal.set_wakeup_fd(wakeup)
-        os.close(reading)
-        os.close(writing)
-
-
-def _hear(number: int, frame: object) -> None:
-    """Do nothing: Python has written the number into the pipe."""
+    # SIGCHLD in any case: ignored, it would lose us the exit status.
+    with into_pipe([signal.SIGCHLD, *caught]) as pipe:
+        yield _Signals(pipe)
 
 
 class _Child:
@@ -316,12 +300,12 @@ class _Child:
             self._wants_terminal = True
             self._resume()
             return
-        if signal.getsignal(signal.SIGTSTP) is not _hear:
+        if signal.getsignal(signal.SIGTSTP) is not hear:
             return
         self.take_terminal()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.killpg(os.getpgrp(), signal.SIGTSTP)  # here we stand until somebody continues us
-        signal.signal(signal.SIGTSTP, _hear)
+        signal.signal(signal.SIGTSTP, hear)
         heard = self._signals.wait(0)
         if signal.SIGCONT not in heard and not for_terminal:
             self._resume()  # nobody could have continued us, so the kernel stopped neither of us (an orphaned group)

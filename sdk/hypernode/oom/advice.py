@@ -57,7 +57,7 @@ def _no_use(evidence: Evidence) -> tuple[str, ...]:
             "permissive_memory_management: in none of these incidents would the platform's own killer have stepped in, "
             "and only then does it matter"
         )
-    if evidence.history.incidents and evidence.culprit is not None and evidence.culprit in evidence.victims:
+    if evidence.history.incidents and evidence.culprit is not None and evidence.culprit in evidence.history.victims:
         told.append(f"protecting {evidence.culprit}: it held most itself, and would take the memory of all others")
     return tuple(told)
 

@@ -38,6 +38,7 @@ _USABLE = 0.95
 _KIB_PER_GB = 1 << 20
 _KIB_PER_MIB = 1 << 10
 _LEAST_FREE_MIB = 256
+_LEAST_LIMIT_MIB = 256
 _SHARE_FREE = 0.05
 
 
@@ -65,7 +66,7 @@ def part_the_jobs(evidence: Evidence) -> Found:
         return None
     usages = [usage for service in _TASKS if (usage := evidence.usage(service)) is not None]
     shares = [usage for usage in usages if _share(usage, evidence) >= _NOTABLE]
-    if not shares and not any(service in evidence.victims for service in _TASKS):
+    if not shares and not any(service in evidence.history.victims for service in _TASKS):
         return None
     lines = tuple(line for job in jobs[:3] for line in entry_lines(job.starts[-1:]))
     held = tuple(f"{usage.service} held {_span(usage)} in {_processes(usage)}" for usage in shares)
@@ -145,7 +146,7 @@ def fewer_workers(evidence: Evidence) -> Found:
 
 def protect_the_task(evidence: Evidence) -> Found:
     """Protect one task that was killed for others."""
-    hurt = [service for service in _TASKS if evidence.victims.get(service)]
+    hurt = [service for service in _TASKS if evidence.history.victims.get(service)]
     if not hurt or evidence.culprit in (None, *hurt):
         return None
     runs = (run for job in evidence.jobs if (run := _pasteable(job, hurt[0])))
@@ -241,7 +242,7 @@ def wait_and_see(evidence: Evidence) -> Found:
     """Do nothing."""
     if evidence.history.kind != "one-off" or not 0 < evidence.history.kills <= _FEW_KILLS:
         return None
-    by_design = set(evidence.victims) <= {"ssh sessions", *_TASKS}
+    by_design = set(evidence.history.victims) <= {"ssh sessions", *_TASKS}
     return 60 if by_design else 20, Cure(
         "nothing",
         "Do nothing now, and look again in a week",
@@ -338,7 +339,7 @@ def _memory_limit(usage: Usage, evidence: Evidence) -> int:
         room = case.event.limit_kib if case.event.scope == "memcg" else evidence.ram_kib
         left = (room or 0) - (case.held_kib - usage.at_most_kib)
         kib = min(kib, left) if left > 0 else kib
-    return max(_LEAST_FREE_MIB, int(_LIMIT * kib) // _KIB_PER_MIB // 256 * 256)
+    return max(_LEAST_LIMIT_MIB, int(_LIMIT * kib) // _KIB_PER_MIB // 256 * 256)
 
 
 def _fitting(need_kib: int, evidence: Evidence) -> list[Product]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -99,14 +98,6 @@ class Evidence:
         verdicts = (one.worst.verdict for one in self.history.incidents)
         sure = {verdict.culprit for verdict in verdicts if verdict.confidence in ("medium", "high")}
         return self.history.culprit if self.history.culprit in sure else None
-
-    @property
-    def victims(self) -> Counter[str]:
-        """How many processes of which service were killed."""
-        killed: Counter[str] = Counter()
-        for incident in self.history.incidents:
-            killed.update(dict(incident.victims))
-        return killed
 
     def matching(self, pattern: re.Pattern[str], *kinds: str) -> tuple[Entry, ...]:
         """Return the entries of some kinds in whose text `pattern` is found."""

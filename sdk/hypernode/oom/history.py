@@ -68,6 +68,14 @@ class History:
         enough = told >= _ENOUGH_TOLD * len(self.incidents)
         return self.culprits[0][0] if told and enough and self.culprits[0][1] * 2 > told else None
 
+    @property
+    def victims(self) -> Counter[str]:
+        """How many processes of which service were killed."""
+        killed: Counter[str] = Counter()
+        for incident in self.incidents:
+            killed.update(dict(incident.victims))
+        return killed
+
     def by_hour(self) -> list[list[int]]:
         """Return how many incidents began when: a list of 24 hours for each weekday, Monday first."""
         counts = [[0] * 24 for _ in WEEKDAYS]

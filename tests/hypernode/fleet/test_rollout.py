@@ -29,9 +29,10 @@ from hypernode.errors import (
     PlanIsStale,
     Rejected,
 )
+from hypernode.fleet.journal import STATES
 from hypernode.fleet.node_locks import locked
 from hypernode.fleet.plan import Plan, make_plan
-from hypernode.fleet.rollout import STATES, OnLook, Options, Outcome, apply, check_fresh
+from hypernode.fleet.rollout import OnLook, Options, Outcome, apply, check_fresh
 from hypernode.fleet.spec import Share
 from hypernode.secrets import Secret
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import random
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +16,7 @@ from hypernode.node.kernel_logs import LIMIT, KernelLogs, fetch
 from hypernode.node.ssh import Ssh
 from hypernode.node.target import Target
 from hypernode.oom.files import select
-from ssh_nodes import SshNodes
+from ssh_nodes import SshNodes, need_ssh
 
 MARCH_2023 = 1_678_000_000
 NOISE = random.Random(1).randbytes(300_000)
@@ -27,10 +26,7 @@ KILL = b"Mar  5 07:00:00 shop1 kernel: [1.0] Killed process 77 (php) total-vm:1k
 
 @pytest.fixture(autouse=True)
 def openssh() -> None:
-    if shutil.which("ssh") is None:
-        if os.environ.get("CI"):
-            pytest.fail("no ssh in PATH; in CI these tests must run")
-        pytest.skip("no ssh in PATH: these tests need OpenSSH's client")
+    need_ssh()
 
 
 @pytest.fixture
