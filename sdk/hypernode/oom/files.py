@@ -196,7 +196,7 @@ class _Gunzip:
         try:
             from isal import isal_zlib as zlib  # three times as fast as the standard library's
         except ImportError:
-            import zlib  # type: ignore[no-redef]
+            import zlib  # type: ignore[no-redef]  # the fallback, with the same functions
         self._new: Callable[[], Any] = partial(zlib.decompressobj, 31)
         self._file = file
         self._member: Any = None
