@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
 
-.PHONY: help demo test check bench format lock picture clean
+.PHONY: help demo test check bench torture format lock picture clean
 
 help:
 	@echo "make demo    play the main job against a sandbox of 12 nodes (no account needed)"
 	@echo "make test    run the tests"
 	@echo "make check   format, lint and types"
 	@echo "make bench   print the table of speed ratios"
+	@echo "make torture kill hnctl at each record of its journal and at 200 moments, and go on (an hour)"
 	@echo "make format  let ruff format and mend the code"
 	@echo "make lock    pin requirements-dev.txt anew"
 	@echo "make picture draw the README's pictures anew"
@@ -38,6 +39,10 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/run.py
+
+torture: $(STAMP)
+	PYTHONPATH=tests $(BIN)/python tests/hnctl/kill_loop.py
+	PYTHONPATH=tests $(BIN)/python tests/hnctl/kill_loop.py --faults 10%
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hypernode import errors
 
 if TYPE_CHECKING:
-    from hypernode.fleet.rollout import Outcome
+    from hypernode.fleet.rollout import Outcome, StopKind
 
 
 class Exit(IntEnum):
@@ -59,20 +59,20 @@ def exit_for_failures(failures: Iterable[errors.HypernodeError], *, some_succeed
     return statuses.pop() if len(statuses) == 1 else Exit.FAILED
 
 
-def exit_for_run(outcomes: Iterable[Outcome], *, stopped: bool) -> Exit:
+def exit_for_run(outcomes: Iterable[Outcome], stopped: StopKind | None) -> Exit:
     """Return the status of a rollout.
 
     A failure outranks an unknown outcome, and that outranks a refused node: whoever mends the first sees the next.
 
     Args:
         outcomes: One for each node of the plan, and one for each node that could not be read.
-        stopped: Whether the failure budget ended the run.
+        stopped: Why the run began no more nodes; None: it was not stopped.
     """
     outcomes = list(outcomes)
     failures = [outcome.error for outcome in outcomes if outcome.state == "failed" and outcome.error is not None]
     done = any(outcome.state in ("done", "unchanged") for outcome in outcomes)
-    if stopped:
-        return Exit.PARTLY
+    if stopped is not None:
+        return Exit.CREDENTIALS if stopped == "token" else Exit.PARTLY
     if failures:
         return exit_for_failures(failures, some_succeeded=done)
     if any(outcome.state == "unknown" for outcome in outcomes):

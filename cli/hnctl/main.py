@@ -32,6 +32,8 @@ COMMANDS = {
     "nodes": ("nodes", "Show nodes."),
     "oom": ("oom", "Out of memory: what was killed, when and why."),
     "plan": ("rollout", "Make a plan that can be reviewed and applied."),
+    "resume": ("runs", "Go on with a run that was stopped, paused, interrupted or killed."),
+    "rollback": ("runs", "Set back what a run has set, where nobody changed it since."),
     "sandbox": ("sandbox", "A stand-in for the API on this machine, to try things without an account."),
     "schema": ("file", "Print the JSON Schema of the fleet file, for editors."),
     "services": ("services", "Restart or reload the services of nodes."),

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from hnctl.completion import complete_file, complete_group, complete_node
 from hnctl.selection import Selection
-from hnctl.value_types import FORMAT, PARALLEL, RPS, SECONDS, TICK, ConfirmationType, ShareType
+from hnctl.value_types import FORMAT, PARALLEL, RPS, SECONDS, TICK, ConfirmationType, RuleType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -98,7 +98,7 @@ _group_option = option(
     shell_complete=complete_group,
     help="All nodes of a group of the fleet file.",
 )
-_exclude_option = option(
+exclude_option = option(
     "--exclude",
     metavar="NODE",
     multiple=True,
@@ -106,7 +106,7 @@ _exclude_option = option(
     help="Leave a node out; can be given again.",
 )
 _narrowing_options = _all(
-    _exclude_option,
+    exclude_option,
     option(
         "--where", metavar="EXPR", help="Only nodes for which this holds: 'php_version < 8.2 and product ~ FALCON'."
     ),
@@ -121,9 +121,52 @@ selection_options = _selecting(
 selection_without_all_options = _selecting(node_option, _group_option, _narrowing_options)
 """For a command that is about all nodes when none is chosen, and whose --all means something else."""
 nodes_over_ssh_options = _selecting(
-    node_option, _group_option, _exclude_option, file_option, _parallel_option, timeout_option
+    node_option, _group_option, exclude_option, file_option, _parallel_option, timeout_option
 )
 """For a command that is about this node when none is chosen, and reaches others over SSH."""
+
+
+def _ruling(*options: Any) -> Callable[[F], F]:
+    """Declare options for what `rollout` in the fleet file says, and hand those that were given to the command."""
+    names = [long.lstrip("-").replace("-", "_") for long in _RULES]
+
+    def decorate(function: Any) -> Any:
+        @wraps(function)
+        def command(*args: Any, **others: Any) -> Any:
+            said = {name: others.pop(name) for name in names}
+            return function(*args, rules={name: value for name, value in said.items() if value}, **others)
+
+        return _all(*options)(command)
+
+    return decorate
+
+
+_RULES = ("--waves", "--order", "--canary", "--pause", "--max-failures", "--on-failure", "--window")
+_rules_options = _ruling(
+    option("--waves", metavar="1,10%,100%", type=RuleType("waves"), help="Nodes done when each wave ends."),
+    option("--canary", metavar="NODE", multiple=True, help="Change this node before all others; can be given again."),
+    option("--order", type=RuleType("order"), metavar="ORDER", help="By name, file, risk or smallest-product-first."),
+    option("--pause", type=RuleType("pause"), metavar="TIME", help="Between two waves, such as 10m."),
+    option(
+        "--window",
+        type=RuleType("window"),
+        metavar="WHEN",
+        help="Begin no node outside it, such as 'Mon-Thu 09:00-16:00 Europe/Amsterdam'; or always.",
+    ),
+    option(
+        "--max-failures",
+        metavar="N|P%",
+        type=RuleType("max_failures"),
+        help="Start no more nodes after this many failed.",
+    ),
+    option(
+        "--on-failure",
+        type=RuleType("on_failure"),
+        metavar="stop|rollback",
+        help="What to do then.",
+    ),
+)
+"""The same as `rollout` in the fleet file; what is given here wins."""
 
 rollout_options = _all(
     option("-y", "--yes", is_flag=True, help="Do not ask; never covers what needs --confirm."),
@@ -139,12 +182,7 @@ rollout_options = _all(
     option("-m", "--message", metavar="TEXT", help="Why, for hnctl history."),
     option("--ignore-running", is_flag=True, help="Change nodes although a flow of theirs is running."),
     wait_options,
-    option(
-        "--max-failures",
-        metavar="N|P%",
-        type=ShareType(),
-        help="Start no more nodes after this many failed.  [default: the file's]",
-    ),
+    _rules_options,
 )
 
 

@@ -6,53 +6,64 @@ import getpass
 import os
 import signal
 import socket
-import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-import click
-
+from hnctl.agreement import agree, may_ask
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_run
 from hnctl.printing import print_data, print_listing, print_note
 from hnctl.render.listing import Listing, render_document
-from hnctl.render.outcomes import outcome_line, outcome_row, run_document, totals_line
+from hnctl.render.outcomes import left_line, outcome_line, outcome_row, run_document, totals_line
 from hnctl.render.progress import progress
-from hypernode.catalogue import Catalogue
-from hypernode.errors import HypernodeError, NotAgreed
+from hypernode.catalogue import Catalogue, closest
+from hypernode.errors import HypernodeError, InputError
 from hypernode.fleet.compare import Comparison, Desired, compare
-from hypernode.fleet.journal import Journal, describe_person, run_state
+from hypernode.fleet.history import Past, RunLog, Source, find_run, read_run
+from hypernode.fleet.journal import NO_JOURNAL, Journal, NoJournal, describe_person, run_state
 from hypernode.fleet.plan import Confirmation, Plan
 from hypernode.fleet.planfile import dump
-from hypernode.fleet.rollout import Options, Outcome, apply
-from hypernode.fleet.spec import Share
+from hypernode.fleet.rollback import Left, Rollback, plan_rollback, settings_to_read
+from hypernode.fleet.rollout import Options, Outcome, Rollout, Stop
+from hypernode.fleet.rules import DEFAULT
+from hypernode.fleet.stores import read_nodes
 from hypernode.places import state_folder
 
-if TYPE_CHECKING:
-    from hypernode.fleet.stores import Store
 
-
-def compare_nodes(link: Connection, catalogue: Catalogue, desired: Desired, where: str | None) -> Comparison:
-    """Read the nodes of `desired` and plan their changes."""
+def compare_nodes(
+    link: Connection, catalogue: Catalogue, desired: Desired, where: str | None, rules: Mapping[str, Any] | None = None
+) -> Comparison:
+    """Read the nodes of `desired` and plan their changes; `rules` wins over what the fleet file says of `Rules`."""
     from hypernode.fleet.where import parse_where
 
     test, asked = parse_where(where, catalogue) if where else (None, frozenset[str]())
+    desired = replace(desired, rules=replace(desired.rules, **(rules or {})))
+    check_canaries((rules or {}).get("canary", ()), desired.values)
     link.address(list(desired.values))
     with progress("reading", len(desired.values)) as bar, link.executor() as executor:
         reader = link.reader(catalogue, desired.ways)
         return compare(desired, reader, catalogue, executor, where=test, asked=asked, on_node=bar.step)
 
 
-def show_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool, stderr: bool = False) -> None:
-    """Print a plan for a person; on stderr when stdout has a document for a machine."""
-    from hnctl.render.console import capture
-    from hnctl.render.plan import render_plan
+def check_canaries(canaries: Iterable[str], nodes: Collection[str]) -> None:
+    """Refuse a canary that was named and is none of `nodes`: with a slip of the pen, all others would have none.
 
-    text = capture(render_plan(plan, unread, verbose=verbose), stderr=stderr)
-    (print_note if stderr else print_data)(text)
+    Raises:
+        InputError: One is not there.
+    """
+    for name in canaries:
+        if name not in nodes:
+            near = closest(name, nodes)
+            raise InputError(
+                f"the canary {name} is not among the nodes of this run",
+                hint=f"Did you mean {near}?" if near else "Choose it too, or name others with --canary",
+            )
 
 
 def change_nodes(
@@ -61,12 +72,12 @@ def change_nodes(
     desired: Desired,
     *,
     where: str | None,
-    ask: bool,
+    rules: Mapping[str, Any],
     **options: Any,
 ) -> Exit:
-    """Bring nodes to `desired` and return the exit status; `ask` tells whether a yes is needed at all."""
-    comparison = compare_nodes(link, catalogue, desired, where)
-    return carry_out(link, catalogue, comparison.plan, comparison.failures, ask=ask, **options)
+    """Bring nodes to `desired` and return the exit status; `options` as for `carry_out`."""
+    comparison = compare_nodes(link, catalogue, desired, where, rules)
+    return carry_out(link, catalogue, comparison.plan, comparison.failures, **options)
 
 
 def carry_out(
@@ -75,14 +86,16 @@ def carry_out(
     plan: Plan,
     failures: Mapping[str, HypernodeError],
     *,
+    source: Source,
     ask: bool,
     yes: bool,
     confirm: Sequence[Confirmation],
     force: bool,
     ignore_running: bool,
-    max_failures: Share | None,
     message: str | None = None,
     verbose: bool = False,
+    rolls_back: str | None = None,
+    left: Sequence[Left] = (),
     **_: Any,
 ) -> Exit:
     """Show `plan`, have it agreed to, carry it out and tell what became of every node.
@@ -92,59 +105,66 @@ def carry_out(
         catalogue: The settings.
         plan: What to change.
         failures: Nodes that could not be read; they count as failed.
+        source: What the plan was made of.
         ask: Whether an ordinary yes is needed.
         yes: Whether it was given.
         confirm: What was confirmed.
         force: Whether the plan may go beyond its limits.
         ignore_running: Whether running flows stand in no way.
-        max_failures: How many nodes may fail before no more are started; None: what the plan says.
         message: Why, for the history.
         verbose: Whether every node of the plan is shown by itself.
+        rolls_back: The run that this one takes back, if it does.
+        left: What that leaves alone.
     """
-    prompting = asked_by_tool(plan, catalogue)
-    ask = ask or bool(prompting)
-    output = link.value("output")
     unread = {node: error.message for node, error in failures.items()}
-    if output == "table" and (ask or plan.hazardous):
-        show_plan(plan, unread, verbose=verbose)
-    elif plan.changes and may_ask() and ((ask and not yes) or plan.hazardous):
-        show_plan(plan, unread, verbose=verbose, stderr=True)
-    if plan.changes:
-        plan.raise_if_unsafe([*confirm, *_ask_for_hazards(plan, confirm)], force=force)
-        _ask(plan, prompting, ask=ask, yes=yes)
-    options = Options(
-        parallel=link.parallel,
-        max_failures=max_failures or plan.max_failures,
-        timeout=float(link.value("wait")),
-        interval=float(link.value("poll_interval")),
-        ignore_running=ignore_running,
+    agree(
+        plan,
+        unread,
+        catalogue,
+        output=link.value("output"),
+        ask=ask,
+        yes=yes,
+        confirm=confirm,
+        force=force,
+        verbose=verbose,
     )
-    store = link.store(catalogue, plan.ways)
-    with _journaled(link, plan, unread, message) as journal:
-        outcomes, interrupted = _run(link, store, catalogue, plan, failures, options, journal)
-        if journal is not None:
-            states = [outcome.state for outcome in outcomes if outcome.node not in plan.compared or outcome.changes]
-            journal.note("run ended", state=run_state(states, interrupted=interrupted is not None))
-    return _sum_up(plan, outcomes, interrupted, output)
+    with _begun(link, plan, unread, source, message, rolls_back) as journal:
+        run = Run(link, catalogue, plan, journal, ignore_running=ignore_running, failures=failures, left=left)
+        return run.carry_out()
 
 
 @contextmanager
-def _journaled(
-    link: Connection, plan: Plan, unread: Mapping[str, str], message: str | None
-) -> Iterator[Journal | None]:
+def _begun(
+    link: Connection,
+    plan: Plan,
+    unread: Mapping[str, str],
+    source: Source,
+    message: str | None,
+    rolls_back: str | None,
+) -> Iterator[Journal | NoJournal]:
     """Begin the journal of a run that changes something, and let it go at its end."""
     if not plan.changes:
-        yield None
+        yield NO_JOURNAL
         return
     journal = Journal(state_folder() / "runs")
     try:
-        host = socket.gethostname()
-        who, job = describe_person(os.environ, _user(), host)
         document = dump(plan, api_url=link.api_url, unread=unread)
-        journal.begin(who=who, host=host, pid=os.getpid(), job=job, message=message, plan=document)
+        journal.begin(**person(), message=message, plan=document, **asdict(source), rolls_back=rolls_back)
         yield journal
     finally:
         journal.close()
+
+
+def source_of(path: Path) -> Source:
+    """Return a fleet file or a plan as the journal names it."""
+    return Source(str(path.absolute().parent), str(path.absolute()), sha256(path.read_bytes()).hexdigest())
+
+
+def person() -> dict[str, Any]:
+    """Return who runs this and where, as the journal keeps it."""
+    host = socket.gethostname()
+    who, job = describe_person(os.environ, _user(), host)
+    return {"who": who, "host": host, "pid": os.getpid(), "job": job}
 
 
 def _user() -> str:
@@ -154,93 +174,172 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def may_ask() -> bool:
-    """Tell whether somebody is at a terminal to answer."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+@dataclass
+class Run:
+    """One run of a plan that was agreed to, or what is left of it."""
 
+    link: Connection
+    catalogue: Catalogue
+    plan: Plan
+    journal: Journal | NoJournal
+    ignore_running: bool
+    failures: Mapping[str, HypernodeError] = field(default_factory=dict)
+    """Nodes that could not be read; they count as failed."""
+    past: Past | None = None
+    """What the earlier part of this run has left; None: this is its beginning."""
+    left: Sequence[Left] = ()
+    """What the run that this one takes back did, and is left alone."""
+    outcomes: list[Outcome] = field(default_factory=list)
+    """One for every node, sorted, once it has ended."""
+    interrupted: int | None = None
+    """The signal that interrupted it."""
+    stopped: Stop | None = None
 
-def _ask_for_hazards(plan: Plan, confirmations: Sequence[Confirmation]) -> list[Confirmation]:
-    """On a terminal, have the name typed for each hazardous setting that is not confirmed yet."""
-    if not may_ask():
-        return []
-    open_changes = [
-        change for change in plan.hazardous if not any(one.covers(change, plan.groups) for one in confirmations)
-    ]
-    answers = []
-    for setting in dict.fromkeys(change.setting for change in open_changes):
-        nodes = [change.node for change in open_changes if change.setting == setting]
-        word = nodes[0] if len(nodes) == 1 else f"{setting}={len(nodes)}"
-        if click.prompt(f"Type {word} to agree to {setting} (see Risk above)", err=True, default="") == word:
-            answers += [Confirmation(node, setting) for node in nodes]
-    return answers
+    def carry_out(self) -> Exit:
+        """Carry it out, tell what became of every node, and return the status."""
+        self._go()
+        stop = self.stopped
+        if self.plan.rules.on_failure == "rollback" and stop is not None and stop.kind in ("budget", "gate failed"):
+            return self._sum_up(self._roll_back())
+        return self._sum_up(None)
 
-
-def asked_by_tool(plan: Plan, catalogue: Catalogue) -> list[str]:
-    """Return the settings of `plan` about which hypernode-systemctl asks: whoever agrees to it answers that too."""
-    return sorted({c.setting for c in plan.changes if c.node in plan.ways and catalogue[c.setting].tool_prompts})
-
-
-def _ask(plan: Plan, prompting: Sequence[str], *, ask: bool, yes: bool) -> None:
-    if yes or not ask:
-        return
-    if prompting:
-        print_note(f"hypernode-systemctl asks before it changes {', '.join(prompting)}; a yes here answers it.")
-    nodes = len(plan.nodes)
-    if not may_ask():
-        raise NotAgreed("nobody is there to say yes; nothing was changed", hint="Add --yes")
-    if not click.confirm(f"Change {nodes} node{'s' * (nodes != 1)}?", err=True):
-        raise NotAgreed("not agreed; nothing was changed")
-
-
-def _run(
-    link: Connection,
-    store: Store,
-    catalogue: Catalogue,
-    plan: Plan,
-    failures: Mapping[str, HypernodeError],
-    options: Options,
-    journal: Journal | None,
-) -> tuple[list[Outcome], int | None]:
-    """Carry out `plan`; returns an outcome for every node, and the signal that interrupted the run or None."""
-    unread = [Outcome(node, "failed", error=error) for node, error in failures.items()]
-    outcomes = list(unread)
-    locks = state_folder() / "locks" / urlsplit(link.api_url).netloc.replace(":", "_")
-    with (
-        progress("applying", len(plan.nodes), least=1) as bar,
-        _interruptible() as (stop, signals),
-        link.executor() as executor,
-    ):
-        for outcome in unread:
-            bar.tell(outcome_line(outcome))
-        for outcome in apply(
-            plan,
-            store,
-            catalogue,
-            executor,
-            options=options,
-            lock_folder=locks,
-            stop=stop,
-            failed_before=len(unread),
-            on_look=bar.look,
-            journal=journal,
+    def _go(self) -> None:
+        self.outcomes = unread = [Outcome(node, "failed", error=error) for node, error in self.failures.items()]
+        link = self.link
+        locks = state_folder() / "locks" / urlsplit(link.api_url).netloc.replace(":", "_")
+        options = Options(
+            parallel=link.parallel,
+            timeout=float(link.value("wait")),
+            interval=float(link.value("poll_interval")),
+            ignore_running=self.ignore_running,
+        )
+        with (
+            progress("applying", len(self.plan.nodes), least=1) as bar,
+            _interruptible(self.journal) as (stop, signals),
+            link.executor() as executor,
         ):
-            outcomes.append(outcome)
-            bar.step(outcome.node)
-            bar.tell(outcome_line(outcome))
-    changed = set(plan.nodes) | set(failures)
-    outcomes += [Outcome(node, "unchanged") for node in plan.compared if node not in changed]
-    return outcomes, signals[0] if signals else None
+            for outcome in unread:
+                bar.tell(outcome_line(outcome))
+            rollout = Rollout(
+                self.plan,
+                link.store(self.catalogue, self.plan.ways),
+                self.catalogue,
+                executor,
+                options=options,
+                lock_folder=locks,
+                stop=stop,
+                failed_before=len(unread),
+                on_look=bar.look,
+                journal=self.journal,
+                past=self.past,
+                tell=bar.tell,
+            )
+            for outcome in rollout.outcomes():
+                self.outcomes.append(outcome)
+                bar.step(outcome.node)
+                bar.tell(outcome_line(outcome))
+        self.stopped = rollout.stopped
+        self.interrupted = signals[0] if signals else None
+        states = [outcome.state for outcome in self.outcomes]
+        self.journal.note("run ended", state=run_state(states, None if self.stopped is None else self.stopped.kind))
+        told = set(self.plan.nodes) | set(self.failures)
+        self.outcomes += [Outcome(node, "unchanged") for node in self.plan.compared if node not in told]
+        self.outcomes.sort(key=lambda outcome: outcome.node)
+
+    def _roll_back(self) -> Run:
+        """Take back at once what this run has done, as a run of its own, but for what needs a yes of its own."""
+        assert self.journal.run is not None  # noqa: S101  # nothing is stopped where nothing changes
+        log = read_run(find_run(state_folder() / "runs", self.journal.run))
+        rollback, failures = plan_back(self.link, self.catalogue, log, self.plan)
+        unagreed = [
+            Left(change.node, change.setting, f"needs a yes of its own: hnctl rollback {log.run} asks for it")
+            for change in rollback.plan.hazardous
+        ]
+        plan = rollback.plan.without_hazards()
+        print_note(f"Rolling back {len(plan.nodes)} node{'s' * (len(plan.nodes) != 1)}, by on_failure: rollback")
+        plan = replace(plan, rules=DEFAULT)
+        unread = {node: error.message for node, error in failures.items()}
+        with _begun(self.link, plan, unread, log.source, f"rollback of {log.run}", log.run) as journal:
+            left = sorted([*rollback.left, *unagreed], key=lambda one: (one.node, one.setting))
+            run = Run(self.link, self.catalogue, plan, journal, self.ignore_running, failures, left=left)
+            run._go()
+        return run
+
+    def _sum_up(self, back: Run | None) -> Exit:
+        status = self.status
+        output = self.link.value("output")
+        left = self.left if back is None else back.left
+        if output in ("json", "yaml"):
+            document = run_document(self.outcomes, status, self.plan.checksum, run=self.journal.run, left=left)
+            if back is not None:
+                document["rollback"] = run_document(
+                    back.outcomes, back.status, back.plan.checksum, run=back.journal.run, left=left
+                )
+            print_data(render_document(document, output))
+        elif output == "table":
+            print_data(totals_line(self.outcomes))
+        else:
+            rows = [outcome_row(outcome) for outcome in self.outcomes]
+            print_listing(Listing("nodes", ["node", "state", "reason"], rows), output)
+            print_note(totals_line(self.outcomes))
+        if back is not None:
+            print_note(f"Rolled back: {totals_line(back.outcomes)}")
+            for one in back.left:
+                print_note(left_line(one))
+        self._tell_the_way_on(back)
+        return status
+
+    @property
+    def status(self) -> Exit:
+        """The exit status of this run alone."""
+        if self.interrupted is not None:
+            return Exit(128 + self.interrupted)
+        return exit_for_run(self.outcomes, None if self.stopped is None else self.stopped.kind)
+
+    def _tell_the_way_on(self, back: Run | None) -> None:
+        """Say why the run has stopped, and the very commands that go on or back."""
+        if self.stopped is not None:
+            print_note(f"{self.stopped.reason[0].upper()}{self.stopped.reason[1:]}.")
+        open_ends = [outcome for outcome in self.outcomes if outcome.changes and outcome.state not in _GOOD]
+        run, yes = self.journal.run, "" if may_ask() else " --yes"
+        if back is not None and back.journal.run is not None and back.status is not Exit.OK:
+            print_note(f"Go on with taking it back: hnctl resume {back.journal.run}{yes}")
+        elif run is not None and (open_ends or self.stopped is not None):
+            print_note(f"Go on: hnctl resume {run}{yes}")
+            if back is None and any(outcome.state == "done" for outcome in self.outcomes):
+                print_note(f"Take back what was done: hnctl rollback {run}{yes}")
+
+
+def plan_back(
+    link: Connection, catalogue: Catalogue, log: RunLog, planned: Plan, chosen: Sequence[str] = ()
+) -> tuple[Rollback, dict[str, HypernodeError]]:
+    """Read what a run has set, and plan how it is set back; nodes that cannot be read come with their errors."""
+    wanted = settings_to_read(log, chosen)
+    link.address(list(wanted))
+    with progress("reading", len(wanted)) as bar, link.executor() as executor:
+        live, failures = read_nodes(
+            link.reader(catalogue, planned.ways),
+            wanted,
+            executor,
+            keep=lambda node, detail: {name: detail.get(name) for name in wanted[node]},
+            names=wanted.__getitem__,
+            on_node=bar.step,
+        )
+    return plan_rollback(log, planned, live, catalogue), failures
+
+
+_GOOD = ("done", "unchanged")
 
 
 @contextmanager
-def _interruptible() -> Iterator[tuple[threading.Event, list[int]]]:
+def _interruptible(journal: Journal | NoJournal) -> Iterator[tuple[threading.Event, list[int]]]:
     """Let the first Ctrl-C, SIGTERM or SIGHUP stop the start of further nodes, and the second end all at once."""
     stop = threading.Event()
     signals: list[int] = []
 
     def handle(number: int, frame: object) -> None:
         if signals:
-            print_note("Left at once. What was under way goes on: look with `hnctl diff`.")
+            print_note(f"Left at once. What was under way goes on. Go on with the run: hnctl resume {journal.run}")
             os._exit(128 + number)
         # Whoever's line drops (SIGHUP) is not there any more; the run ends as one that was asked to.
         signals.append(signal.SIGTERM if number == signal.SIGHUP else number)
@@ -253,20 +352,3 @@ def _interruptible() -> Iterator[tuple[threading.Event, list[int]]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _sum_up(plan: Plan, outcomes: list[Outcome], interrupted: int | None, output: str) -> Exit:
-    stopped = any(outcome.state == "not_attempted" and outcome.error is None for outcome in outcomes)
-    status = exit_for_run(outcomes, stopped=stopped)
-    if interrupted is not None:
-        status = Exit(128 + interrupted)
-    outcomes.sort(key=lambda outcome: outcome.node)
-    if output in ("json", "yaml"):
-        print_data(render_document(run_document(outcomes, status, plan.checksum), output))
-    elif output == "table":
-        print_data(totals_line(outcomes))
-    else:
-        rows = [outcome_row(outcome) for outcome in outcomes]
-        print_listing(Listing("nodes", ["node", "state", "reason"], rows), output)
-        print_note(totals_line(outcomes))
-    return status

@@ -17,7 +17,6 @@ from hypernode.node.target import check_host, check_user
 
 if TYPE_CHECKING:
     from hypernode.fleet.plan import Confirmation
-    from hypernode.fleet.spec import Share
     from hypernode.node.budget import MaxTotal
 
 _LONGEST = 7 * 24 * 3600.0  # the operating system's own timers end at 24 days
@@ -78,17 +77,20 @@ class ConfirmationType(click.ParamType):  # type: ignore[type-arg]  # see Second
             self.fail(f"{exc.message}. {exc.hint}", param, ctx)
 
 
-class ShareType(click.ParamType):  # type: ignore[type-arg]  # see Seconds
-    """A number of nodes from 1, or a percentage of them."""
+class RuleType(click.ParamType):  # type: ignore[type-arg]  # see Seconds
+    """What a key of `rollout` in the fleet file takes."""
 
-    name = "share"
+    name = "rule"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Share:
-        """Return the share that `value` spells."""
-        from hypernode.fleet.spec import parse_share
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return what `value` spells."""
+        from hypernode.fleet.rules import PARSERS
 
         try:
-            return parse_share(value, least=1)
+            return PARSERS[self._key](str(value))
         except ValueError as exc:
             self.fail(f"{value!r}: it {exc}", param, ctx)
 

@@ -36,6 +36,7 @@
         |-- PlanIsStale
         |-- NodeIsBusy          a flow or another hnctl is changing the node
         |-- JournalFailed       what was to be done cannot be written down first
+        |-- RunIsUnderWay       a run is to be gone on with that has not ended
         `-- NotAgreed           nobody said yes
 
 The message says what happened, where and why; `hint` says what to do. No message ever holds a token or the value
@@ -416,6 +417,12 @@ class JournalFailed(SafetyError):
     """What was to be done cannot be written down first, and so is not done."""
 
     code = "journal_failed"
+
+
+class RunIsUnderWay(SafetyError):
+    """A run was to be gone on with, and whoever began it is still at it."""
+
+    code = "run_is_under_way"
 
 
 class NotAgreed(SafetyError):

@@ -66,6 +66,7 @@ CODES = {
     "UnsafePlan": "unsafe_plan",
     "PlanIsStale": "plan_is_stale",
     "JournalFailed": "journal_failed",
+    "RunIsUnderWay": "run_is_under_way",
     "NodeIsBusy": "node_is_busy",
     "NotAgreed": "not_agreed",
 }

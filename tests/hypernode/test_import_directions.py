@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "kept_tokens": BOTTOM | {"secrets"},
     "api": BOTTOM | {"secrets", "refusals", "catalogue", "credentials"},
     "node": BOTTOM | {"secrets", "refusals", "catalogue", "credentials", "command_lines"},
-    "fleet": BOTTOM | {"secrets", "catalogue", "credentials", "api", "node"},
+    "fleet": BOTTOM | {"secrets", "catalogue", "credentials", "products", "api", "node"},
     "oom": BOTTOM | {"secrets", "products", "command_lines"},
     "sandbox": BOTTOM | {"secrets", "catalogue"},
 }

@@ -43,6 +43,7 @@ from hypernode import (
     Problem,
     ReadOnlySetting,
     Rejected,
+    RunIsUnderWay,
     SafetyError,
     Secret,
     SecretUnavailable,
@@ -196,7 +197,7 @@ def handle_every_error(client: Client) -> str | None:
         return "; ".join(allow for _, allow in exc.reasons)
     except PlanIsStale as exc:
         return exc.node
-    except (JournalFailed, NodeIsBusy, NotAgreed) as exc:
+    except (JournalFailed, NodeIsBusy, NotAgreed, RunIsUnderWay) as exc:
         return exc.hint
     except SafetyError as exc:
         return exc.code

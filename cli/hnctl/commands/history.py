@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +34,7 @@ def history(run: str | None, prune: float | None, **options: Any) -> Exit:
       hnctl history --prune 90d
     """
     from hypernode.fleet.history import find_run, read_run
+    from hypernode.fleet.journal import is_under_way
 
     output = Connection(**options).value("output")
     folder = state_folder() / "runs"
@@ -46,8 +45,9 @@ def history(run: str | None, prune: float | None, **options: Any) -> Exit:
     if run is not None:
         from hnctl.render.history import render_run, run_log_document
 
-        log = read_run(find_run(folder, run))
-        state = log.state(_is_alive)
+        path = find_run(folder, run)
+        log = read_run(path)
+        state = log.state(under_way=is_under_way(path))
         print_either(output, lambda: render_run(log, state), lambda: run_log_document(log, state))
         return Exit.OK
     return _list(folder, output)
@@ -57,6 +57,7 @@ def _list(folder: Path, output: str) -> Exit:
     from hnctl.render.history import COLUMNS, run_row
     from hnctl.render.listing import Listing
     from hypernode.fleet.history import find_runs, read_run
+    from hypernode.fleet.journal import is_under_way
 
     rows, status = [], Exit.OK
     for path in find_runs(folder):
@@ -66,7 +67,9 @@ def _list(folder: Path, output: str) -> Exit:
             print_note("\n".join(map(printable, str(exc).split("\n"))))
             status = Exit.PARTLY
         else:
-            rows.append(run_row(log, log.state(_is_alive), for_person=output in ("table", "markdown")))
+            rows.append(
+                run_row(log, log.state(under_way=is_under_way(path)), for_person=output in ("table", "markdown"))
+            )
     print_listing(Listing("runs", COLUMNS, rows, empty="No runs."), output)
     return status
 
@@ -75,12 +78,13 @@ def _prune(folder: Path, before: float) -> Exit:
     from datetime import datetime
 
     from hypernode.fleet.history import find_runs, read_run
+    from hypernode.fleet.journal import is_under_way
 
     removed, status = 0, Exit.OK
     for path in find_runs(folder):
         try:
             log = read_run(path)
-            if datetime.fromisoformat(log.started_at).timestamp() < before and log.state(_is_alive) != "running":
+            if datetime.fromisoformat(log.started_at).timestamp() < before and not is_under_way(path):
                 path.unlink()
                 removed += 1
         except FileError as exc:
@@ -90,16 +94,3 @@ def _prune(folder: Path, before: float) -> Exit:
             raise HypernodeError(f"{path} cannot be removed: {exc.strerror}") from exc
     print_data(f"{removed} run{'s' * (removed != 1)} removed")
     return status
-
-
-def _is_alive(host: str, pid: int) -> bool:
-    """Tell whether a run's process is still there; of another machine nobody can tell, and it is not."""
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,7 @@ def apply(plan_file: str | None, checksum: str | None, verbose: bool, **options:
       hnctl apply plan.json --yes
       hnctl apply --yes --max-failures 5% --confirm kaasshop:mysql_version
     """
-    from hnctl.rollout import carry_out
+    from hnctl.rollout import carry_out, source_of
 
     link = Connection(verbose=verbose, **options)
     if plan_file is not None:
@@ -106,11 +107,14 @@ def apply(plan_file: str | None, checksum: str | None, verbose: bool, **options:
             f"the plan made now has the checksum {made.checksum}, not {checksum}; nothing was changed",
             hint="Look at it with `hnctl diff`, and review it again",
         )
-    return carry_out(link, catalogue, made, comparison.failures, ask=True, verbose=verbose, **options)
+    source = source_of(fleet_path(link, options["selection"].file))
+    return carry_out(link, catalogue, made, comparison.failures, source=source, ask=True, verbose=verbose, **options)
 
 
-def _apply_file(link: Connection, path: Path, checksum: str | None, *, verbose: bool, **options: Any) -> Exit:
-    from hnctl.rollout import carry_out
+def _apply_file(
+    link: Connection, path: Path, checksum: str | None, *, rules: Mapping[str, Any], verbose: bool, **options: Any
+) -> Exit:
+    from hnctl.rollout import carry_out, check_canaries, source_of
     from hnctl.values import fetch_from
     from hypernode.fleet.planfile import fetch_secrets, load
     from hypernode.fleet.rollout import check_fresh
@@ -119,16 +123,20 @@ def _apply_file(link: Connection, path: Path, checksum: str | None, *, verbose: 
     chosen: Selection = options["selection"]
     if chosen.nodes or chosen.groups or chosen.where or _given("file"):
         raise click.UsageError("A plan is applied as it is: of the selection only --exclude goes with it.")
+    if "order" in rules:
+        raise click.UsageError("A plan keeps the order that it was made with.")
     catalogue = catalogue_for(Selection(), link, refresh=options["refresh"])
     made = load(read_file(path), catalogue, path=str(path), api_url=link.api_url)
     if checksum is not None and checksum != made.checksum:
         raise PlanIsStale(f"{path} has the checksum {made.checksum}, not {checksum}; nothing was changed")
     check_excluded(chosen.exclude, made.compared)
+    made = replace(made, rules=replace(made.rules, **rules))
+    check_canaries(rules.get("canary", ()), made.compared)
     made = fetch_secrets(made.without(chosen.exclude), partial(fetch_from, path.parent), path=str(path))
     link.address(made.nodes)
     with link.executor() as executor:
         check_fresh(made, link.reader(catalogue, made.ways), catalogue, executor)
-    return carry_out(link, catalogue, made, {}, ask=True, verbose=verbose, **options)
+    return carry_out(link, catalogue, made, {}, source=source_of(path), ask=True, verbose=verbose, **options)
 
 
 def _given(name: str) -> bool:
@@ -137,7 +145,9 @@ def _given(name: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def _compare(link: Connection, *, selection: Selection, refresh: bool, **_: Any) -> tuple[Catalogue, Comparison]:
+def _compare(
+    link: Connection, *, selection: Selection, refresh: bool, rules: Mapping[str, Any] | None = None, **_: Any
+) -> tuple[Catalogue, Comparison]:
     """Read the fleet file and the chosen nodes, and plan."""
     from hnctl.rollout import compare_nodes
     from hnctl.values import fetch_from
@@ -149,12 +159,12 @@ def _compare(link: Connection, *, selection: Selection, refresh: bool, **_: Any)
     fleet = load(path, catalogue)
     chosen = choose_in_fleet(selection, fleet)
     desired: Desired = desired_of(fleet, chosen, partial(fetch_from, path.parent))
-    return catalogue, compare_nodes(link, catalogue, desired, selection.where)
+    return catalogue, compare_nodes(link, catalogue, desired, selection.where, rules)
 
 
 def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> None:
+    from hnctl.agreement import show_plan
     from hnctl.reading import tell_failures, tell_hints
-    from hnctl.rollout import show_plan
     from hypernode.fleet.planfile import dump
 
     unread = _reasons(comparison.failures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -123,7 +124,9 @@ def set_(name: str, value: str | None, clear: bool, selection: Selection, refres
     if (value is None) is not clear:
         raise click.UsageError("Give either a value or --clear.")
     from hnctl.rollout import change_nodes
+    from hypernode.fleet import rules
     from hypernode.fleet.compare import Desired
+    from hypernode.fleet.history import Source
     from hypernode.fleet.spec import NO_LIMITS
     from hypernode.fleet.where import parse_where
 
@@ -142,10 +145,11 @@ def set_(name: str, value: str | None, clear: bool, selection: Selection, refres
         len(fleet.nodes) if fleet else len(chosen),
         {group: by_group.members(group) for group in by_group.groups} if by_group else {},
         fleet.limits if fleet else NO_LIMITS,
-        fleet.max_failures if fleet else None,
+        fleet.rules if fleet else rules.DEFAULT,
         find_ways(link, selection, chosen, by_group, to_change=True),
     )
-    return change_nodes(link, catalogue, desired, where=selection.where, ask=len(chosen) > 1, **options)
+    source = Source(os.getcwd())
+    return change_nodes(link, catalogue, desired, where=selection.where, source=source, ask=len(chosen) > 1, **options)
 
 
 @settings.command(cls=Command)

@@ -34,6 +34,10 @@ def run_log_document(log: RunLog, state: str) -> dict[str, Any]:
         **run_row(log, state, for_person=False),
         "ended_at": log.ended_at,
         "job": log.job,
+        "file": log.source.file,
+        "digest": log.source.digest,
+        "rolls_back": log.rolls_back,
+        "resumed": [{"at": at, "who": who} for at, who in log.resumed],
         "nodes": [_node(node) for node in log.nodes.values()],
     }
 
@@ -45,6 +49,8 @@ def render_run(log: RunLog, state: str) -> str:
         f"  by       {log.who}" + (f", {log.job}" if log.job else ""),
         *([f"  why      {log.message}"] if log.message else []),
         f"  began    {log.started_at[:19].replace('T', ' ')} UTC",
+        *[f"  resumed  {at[:19].replace('T', ' ')} UTC by {who}" for at, who in log.resumed],
+        *([f"  of       {log.rolls_back}, which it sets back"] if log.rolls_back else []),
         *([f"  ended    {log.ended_at[:19].replace('T', ' ')} UTC"] if log.ended_at else []),
         f"  plan     {log.checksum}",
     ]
@@ -78,7 +84,7 @@ def _node(node: NodeLog) -> dict[str, Any]:
         "changes": [
             {name: change[name] for name in ("setting", "current", "desired", "secret")} for change in node.changes
         ],
-        "sent": node.sent,
+        "sent": bool(node.sent),
         "flows": list(node.flows),
         "seconds": node.seconds,
         "error": node.error,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from hnctl.exits import Exit
 from hnctl.render.error import error_document
 from hnctl.render.listing import FORMAT_VERSION
 from hypernode.fleet.journal import STATES
+from hypernode.fleet.rollback import Left
 from hypernode.fleet.rollout import Outcome
 from hypernode.printable import printable
 
@@ -53,15 +55,24 @@ def totals_line(outcomes: Sequence[Outcome]) -> str:
     return ", ".join(f"{count} {_WORDS[state]}" for state, count in totals(outcomes).items())
 
 
-def run_document(outcomes: Sequence[Outcome], status: Exit, checksum: str) -> dict[str, Any]:
-    """Return a run as a JSON document."""
+def left_line(left: Left) -> str:
+    """Return one line for a value that is not set back."""
+    return printable(f"{left.node}: {left.setting} is left: {left.reason}")
+
+
+def run_document(
+    outcomes: Sequence[Outcome], status: Exit, checksum: str, *, run: str | None, left: Sequence[Left]
+) -> dict[str, Any]:
+    """Return a run as a JSON document; `run` is its name in the history, `left` what it does not set back."""
     return {
         "format_version": FORMAT_VERSION,
         "kind": "hnctl-run",
+        "run": run,
         "checksum": checksum,
         "exit_code": int(status),
         "totals": totals(outcomes),
         "nodes": [outcome_row(outcome) for outcome in outcomes],
+        **({"left": [asdict(one) for one in left]} if left else {}),
     }
 
 

@@ -194,6 +194,44 @@ class Settings:
             raise self._unknown(f"{what}; reading the node failed too: {exc.message}") from exc
         return None
 
+    def find_sent(
+        self, wished: Mapping[str, SettingValue], sent_at: datetime, flows: Sequence[str] = ()
+    ) -> Update | None:
+        """Return the update of a write that another process sent, or was about to send, at `sent_at`.
+
+        Args:
+            wished: What was sent, typed.
+            sent_at: When, by the clock of this machine.
+            flows: Uuids of its flows, as far as they were seen.
+
+        Returns:
+            None: nothing of it is to be seen, and it would be by now.
+
+        Raises:
+            HypernodeError: The logbook or the node cannot be read.
+        """
+        wished = dict(wished)
+        # A clock that was set back meanwhile must not make us wait for longer than for a write of this moment.
+        left = min(
+            max(_GRACE * self._interval - (datetime.now(UTC) - sent_at).total_seconds(), 0), _GRACE * self._interval
+        )
+        pause = self._interval / 4
+        while True:
+            newest = self._flows.newest()
+            since = self._transport.server_time(sent_at) - _CLOCK_DOUBT
+            flow = next((flow for flow in newest if flow.uuid in flows), None) or posted_since(since, newest)
+            there = not self.differing(wished)
+            # One that has succeeded and left other values there is another one than ours, or was undone since.
+            if flow is not None and (there or flow.state != "success"):
+                return self._update(wished, tracker=flow.tracker.uuid, flow=flow.uuid)
+            if there:
+                return self._update(wished, posted=False)
+            if left <= 0:
+                return None
+            self._sleep(min(pause, left))
+            left -= pause
+            pause = min(2 * pause, LONGEST_INTERVAL)
+
     def _pauses(self, cause: ConnectionFailed | ApiError) -> Iterator[float]:
         """Yield the pauses before the looks that decide whether a write is sent again."""
         if not _may_have_arrived(cause):

@@ -9,11 +9,14 @@ from typing import Any
 
 from hypernode.catalogue import Catalogue
 from hypernode.errors import CredentialsError, FileError, HypernodeError, Problem, SecretUnavailable
+from hypernode.fleet import rules
 from hypernode.fleet.plan import Plan, Values, make_plan
-from hypernode.fleet.spec import NO_LIMITS, Fleet, Limits, Share, Wish
+from hypernode.fleet.rules import Rules
+from hypernode.fleet.spec import NO_LIMITS, Fleet, Limits, Wish
 from hypernode.fleet.stores import Reader, read_nodes
 from hypernode.fleet.ways import Way
 from hypernode.fleet.where import Test, facts_of
+from hypernode.products import bundled
 from hypernode.secrets import Reference, Secret
 
 
@@ -28,7 +31,7 @@ class Desired:
     fleet_size: int
     groups: Mapping[str, Sequence[str]]
     limits: Limits = NO_LIMITS
-    max_failures: Share | None = None
+    rules: Rules = rules.DEFAULT
     ways: Mapping[str, Way] = field(default_factory=dict)
     """How nodes are reached that are not reached through the API."""
 
@@ -81,7 +84,7 @@ def desired_of(fleet: Fleet, nodes: Iterable[str], resolve: Callable[[Reference]
         len(fleet.nodes),
         members,
         fleet.limits,
-        fleet.max_failures,
+        fleet.rules,
         {node: way for node in layers if (way := fleet.way(node)).by_tool},
     )
 
@@ -128,9 +131,19 @@ def compare(
         for node in nodes:
             members.setdefault(node, []).append(group)
 
+    ram = (
+        {product.code: product.ram_gb for product in bundled()}
+        if desired.rules.order == "smallest-product-first"
+        else {}
+    )
+    sizes: dict[str, int] = {}
+
     def keep(node: str, detail: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        if where is not None and not where(facts_of(detail, node, members.get(node, []))):
+        facts = facts_of(detail, node, members.get(node, [])) if where is not None or ram else {}
+        if where is not None and not where(facts):
             return None
+        if facts.get("product") in ram:
+            sizes[node] = ram[facts["product"]]
         return {name: detail[name] for name in desired.values[node] if name in detail}
 
     def names(node: str) -> Collection[str]:
@@ -145,7 +158,8 @@ def compare(
         fleet_size=desired.fleet_size,
         limits=desired.limits,
         groups=desired.groups,
-        max_failures=desired.max_failures,
+        rules=desired.rules,
         ways=desired.ways,
+        sizes=sizes,
     )
     return Comparison(plan, failures)

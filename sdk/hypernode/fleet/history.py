@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hypernode.errors import FileError, InputError, Problem
-from hypernode.fleet.journal import FORMAT_VERSION, STATES, SUFFIX
+from hypernode.fleet.gates import Finding
+from hypernode.fleet.journal import FORMAT_VERSION, STATES, SUFFIX, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +19,37 @@ class NodeLog:
     """What became of one node of a run."""
 
     node: str
-    state: str
+    state: State
     """As `Outcome.state`. A node that was begun and has no end is ``unknown``: perhaps it was changed."""
     changes: tuple[Mapping[str, Any], ...]
     """As planned: setting, current, desired; secret values are not among them."""
-    sent: bool
-    """Whether a write was announced."""
+    ended: bool
+    """Whether its end was written down."""
+    sent: Mapping[str, Any]
+    """What was sent, by setting; secrets as `journal.hashed` keeps them."""
+    sent_at: datetime | None
+    """When a write was announced whose end is not known; None: there is none."""
     flows: tuple[str, ...]
     seconds: float | None
     error: str | None
     reason: str | None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the run has looked at the node, and left an outcome or an open end."""
+        return self.state != "not_attempted"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the plan of a run was made of."""
+
+    folder: str
+    """Where relative references to secrets start."""
+    file: str | None = None
+    """The fleet file or plan; None: the settings were named on the command line."""
+    digest: str | None = None
+    """SHA-256 of that file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +68,38 @@ class RunLog:
     ended_as: str | None
     """None: it did not get to its end, or is still at it."""
     nodes: Mapping[str, NodeLog]
+    plan: Mapping[str, Any]
+    """The plan as `planfile.dump` wrote it."""
+    salt: str
+    """Of the hashes in `NodeLog.sent`."""
+    source: Source
+    rolls_back: str | None
+    """The run that this one takes back."""
+    resumed: tuple[tuple[str, str], ...]
+    """When it was gone on with, and by whom."""
+    past: Past
+    """What it has left for whoever goes on with it."""
 
-    def state(self, is_alive: Callable[[str, int], bool]) -> str:
-        """Return how it ended: done, partly done, failed, interrupted; or running, or broken off."""
-        return self.ended_as or ("running" if is_alive(self.host, self.pid) else "broken off")
+    def state(self, *, under_way: bool) -> str:
+        """Return how it ended: done, partly done, failed, stopped, paused or interrupted; or running, or broken off."""
+        return "running" if under_way else self.ended_as or "broken off"
 
     def totals(self) -> dict[str, int]:
         """Return how many nodes ended in each state."""
         return {state: sum(node.state == state for node in self.nodes.values()) for state in STATES}
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What an earlier part of a run has left."""
+
+    nodes: Mapping[str, NodeLog] = field(default_factory=dict)
+    """Those that were begun."""
+    passed: int = 0
+    """Nodes in the waves that have passed their gates."""
+    passed_at: datetime | None = None
+    probed: Mapping[str, Mapping[str, Finding]] = field(default_factory=dict)
+    """Node to what each gate found before the node was changed."""
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
@@ -122,30 +168,51 @@ def _newer(version: object) -> tuple[str, str]:
 class _Gathered:
     first: Mapping[str, Any]
     changes: dict[str, list[Mapping[str, Any]]]
-    states: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    ends: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
-    sent: set[str] = field(default_factory=set)
+    sent: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sent_at: dict[str, datetime] = field(default_factory=dict)
     flows: dict[str, list[str]] = field(default_factory=dict)
+    probed: dict[str, dict[str, Finding]] = field(default_factory=dict)
+    passed: int = 0
+    passed_at: datetime | None = None
+    resumed: list[tuple[str, str]] = field(default_factory=list)
     end: Mapping[str, Any] | None = None
 
     def add(self, record: Mapping[str, Any]) -> None:
+        node = record.get("node")
         match record["record"]:
             case "node begun":
                 self.begun.add(record["node"])
+                self.ends.pop(record["node"], None)
             case "sending":
-                self.sent.add(record["node"])
+                self.sent.setdefault(record["node"], {}).update(record["settings"])
+                self.sent_at[record["node"]] = datetime.fromisoformat(record["at"])
+                self.flows.pop(record["node"], None)
             case "flows":
                 self.flows[record["node"]] = list(record["flows"])
             case "node ended":
-                self.states[record["node"]] = record
+                self.ends[record["node"]] = record
+                if record["state"] != "unknown":
+                    self.sent_at.pop(record["node"], None)
+            case "probed":
+                for node, found in record["nodes"].items():
+                    self.probed[node] = {gate: Finding(gate, node, verdict, why) for gate, verdict, why in found}
+            case "wave passed":
+                self.passed, self.passed_at = int(record["end"]), datetime.fromisoformat(record["at"])
+            case "run resumed":
+                self.resumed.append((record["at"], record["who"]))
+                self.end = None
             case "run ended":
                 self.end = record
-            case "run begun":
-                raise ValueError  # there is one
+            case "read back" | "gate":
+                pass  # for people
+            case other:
+                raise ValueError(other, node)
 
     def log(self) -> RunLog:
         first = self.first
-        nodes = {node: self._node(node) for node in dict.fromkeys([*self.changes, *self.states])}
+        nodes = {node: self._node(node) for node in dict.fromkeys([*self.changes, *self.ends])}
         return RunLog(
             run=first["run"],
             started_at=first["at"],
@@ -158,16 +225,26 @@ class _Gathered:
             pid=first["pid"],
             ended_as=None if self.end is None else self.end["state"],
             nodes=nodes,
+            plan=first["plan"],
+            salt=first["salt"],
+            source=Source(first["folder"], first["file"], first["digest"]),
+            rolls_back=first["rolls_back"],
+            resumed=tuple(self.resumed),
+            past=Past(
+                {name: node for name, node in nodes.items() if node.begun}, self.passed, self.passed_at, self.probed
+            ),
         )
 
     def _node(self, node: str) -> NodeLog:
-        ended = self.states.get(node, {})
-        state = ended.get("state") or ("unknown" if node in self.begun else "not_attempted")
+        ended = self.ends.get(node, {})
+        state: State = ended.get("state") or ("unknown" if node in self.begun else "not_attempted")
         return NodeLog(
             node,
             state,
             tuple(self.changes.get(node, ())),
-            node in self.sent,
+            node in self.ends,
+            self.sent.get(node, {}),
+            self.sent_at.get(node),
             tuple(self.flows.get(node, ())),
             ended.get("seconds"),
             ended.get("error"),
@@ -181,7 +258,7 @@ def _begun(record: Mapping[str, Any]) -> _Gathered:
     changes: dict[str, list[Mapping[str, Any]]] = {}
     for change in record["plan"]["changes"]:
         changes.setdefault(change["node"], []).append(change)
-    for name in ("run", "at", "who", "job", "message", "host", "pid"):
+    for name in ("run", "at", "who", "job", "message", "host", "pid", "salt", "folder", "file", "digest", "rolls_back"):
         record[name]
     datetime.fromisoformat(record["at"])
     return _Gathered(record, changes)

@@ -7,19 +7,21 @@ settings are kept as hashes with a salt of the run's own: enough to tell whether
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from hypernode.catalogue import SettingValue
-from hypernode.errors import JournalFailed
+from hypernode.errors import JournalFailed, RunIsUnderWay
 from hypernode.private_files import make_folder
 from hypernode.secrets import Secret
 
@@ -32,11 +34,34 @@ FORMAT_VERSION = 1
 SUFFIX = ".jsonl"
 
 
+class NoJournal:
+    """Writes nothing down, for whoever carries out a plan without a history."""
+
+    run: str | None = None
+    failure: JournalFailed | None = None
+    owner: Mapping[str, object] | None = None
+
+    def announce(self, record: str, **fields: Any) -> None:
+        """Write nothing."""
+
+    def note(self, record: str, **fields: Any) -> None:
+        """Write nothing."""
+
+    def values(self, wished: Mapping[str, SettingValue]) -> dict[str, Any]:
+        """Return nothing to write."""
+        return {}
+
+
+NO_JOURNAL = NoJournal()
+
+
 class Journal:
     """Writes one run down. It can be used by all threads of the run.
 
+    The file is locked for as long as the run lasts: that is how others tell whether it does.
+
     Args:
-        folder: Where the journals are.
+        folder: Where the journals are; a new one is begun there.
         clock: Returns the time, aware.
 
     Raises:
@@ -44,25 +69,64 @@ class Journal:
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.run = f"{clock():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        self.failure: JournalFailed | None = None
-        """Why nothing more can be written; whoever sees it begins nothing more."""
-        self.owner: dict[str, object] | None = None
-        """Who runs this, for those who come to a node that it has locked; known once it has begun."""
-        self._clock = clock
-        self._path = folder / f"{self.run}{SUFFIX}"
-        self._lock = threading.Lock()
-        self._salt = secrets.token_hex(16)
+        now = clock()
+        # Runs of one second are in order by the fraction of it.
+        run = f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 256 // 1_000_000:02x}{secrets.token_hex(2)}"
+        path = folder / f"{run}{SUFFIX}"
         try:
             make_folder(folder)
-            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             handle = os.open(folder, os.O_RDONLY)
             try:
                 os.fsync(handle)  # that there is a file at all has to outlive a crash too
             finally:
                 os.close(handle)
         except OSError as exc:
-            raise self._failed(exc) from exc
+            raise _failed(path, exc) from exc
+        self._set_up(path, file, clock)
+
+    def _set_up(self, path: Path, file: int, clock: Callable[[], datetime]) -> None:
+        self.run = path.stem
+        self.failure: JournalFailed | None = None
+        """Why nothing more can be written; whoever sees it begins nothing more."""
+        self.owner: dict[str, object] | None = None
+        """Who runs this, for those who come to a node that it has locked; known once it has begun."""
+        self._clock = clock
+        self._path = path
+        self._file = file
+        self._lock = threading.Lock()
+        self._salt = secrets.token_hex(16)
+
+    @classmethod
+    def reopen(cls, path: Path, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> tuple[Journal, str]:
+        """Return the journal of a run that is not under way any more, to go on with it, and what it says so far.
+
+        A line that was cut off at its end is taken away.
+
+        Raises:
+            RunIsUnderWay: It is; the message has its first record's words of who.
+            JournalFailed: It cannot be written.
+        """
+        try:
+            file = os.open(path, os.O_RDWR | os.O_APPEND)
+        except OSError as exc:
+            raise _failed(path, exc) from exc
+        try:
+            _lock(file, path.stem)
+            raw = path.read_bytes()
+            whole = raw[: raw.rfind(b"\n") + 1]
+            if whole != raw:
+                os.ftruncate(file, len(whole))
+        except OSError as exc:
+            os.close(file)
+            raise _failed(path, exc) from exc
+        except RunIsUnderWay:
+            os.close(file)
+            raise
+        journal = cls.__new__(cls)
+        journal._set_up(path, file, clock)
+        return journal, whole.decode("utf-8", "backslashreplace")
 
     def announce(self, record: str, **fields: Any) -> None:
         """Write down what is about to be done; when this returns it is on the disk.
@@ -80,8 +144,8 @@ class Journal:
                     left = left[os.write(self._file, left) :]
                 os.fsync(self._file)
         except OSError as exc:
-            self.failure = self._failed(exc)
-            raise self._failed(exc) from exc
+            self.failure = _failed(self._path, exc)
+            raise _failed(self._path, exc) from exc
 
     def note(self, record: str, **fields: Any) -> None:
         """Write down what was seen or has ended. That it cannot be is told by `failure`: it is so all the same."""
@@ -96,24 +160,63 @@ class Journal:
         fields = {"who": who, "pid": pid, **fields}
         self.announce("run begun", format_version=FORMAT_VERSION, run=self.run, salt=self._salt, **fields)
 
+    def go_on(self, *, salt: str, who: str, pid: int, **fields: Any) -> None:
+        """Write that the run, whose first record has `salt`, is gone on with."""
+        self._salt = salt
+        self.owner = {"who": who, "pid": pid, "run": self.run}
+        self.announce("run resumed", who=who, pid=pid, **fields)
+
     def values(self, wished: Mapping[str, SettingValue]) -> dict[str, Any]:
         """Return values as they may be written down: the secret ones as hashes."""
         return {
-            name: _hashed(value, self._salt) if isinstance(value, Secret) else value for name, value in wished.items()
+            name: hashed(value, self._salt) if isinstance(value, Secret) else value for name, value in wished.items()
         }
 
     def close(self) -> None:
         """Let the file go."""
         os.close(self._file)
 
-    def _failed(self, exc: OSError) -> JournalFailed:
-        return JournalFailed(
-            f"the journal {self._path} cannot be written: {exc.strerror or exc}",
-            hint="Make room or rights there, or set XDG_STATE_HOME to another folder",
-        )
+
+def _lock(file: int, run: str) -> None:
+    """Lock a journal that is there already.
+
+    Raises:
+        RunIsUnderWay: Somebody has it.
+    """
+    for _ in range(10):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)  # hnctl history holds it for a moment, to see whether it is held
+        else:
+            return
+    raise RunIsUnderWay(f"the run {run} is under way", hint=f"Wait for it to end: hnctl history {run} shows it")
 
 
-def _hashed(value: Secret, salt: str) -> dict[str, str]:
+def _failed(path: Path, exc: OSError) -> JournalFailed:
+    return JournalFailed(
+        f"the journal {path} cannot be written: {exc.strerror or exc}",
+        hint="Make room or rights there, or set XDG_STATE_HOME to another folder",
+    )
+
+
+def is_under_way(path: Path) -> bool:
+    """Tell whether the run of a journal is under way: the process that runs it holds its file."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def hashed(value: Secret, salt: str) -> dict[str, str]:
+    """Return what a journal with `salt` keeps of a secret."""
     return {"sha256": hashlib.sha256(f"{salt}{value.reveal()}".encode()).hexdigest()}
 
 
@@ -128,10 +231,14 @@ def describe_person(environment: Mapping[str, str], user: str, host: str) -> tup
     return f"{who}@{host}", job or None
 
 
-def run_state(states: Sequence[str], *, interrupted: bool) -> str:
-    """Return the state of a run that has ended out of those of its nodes."""
-    if interrupted:
+def run_state(states: Sequence[str], stopped: str | None) -> str:
+    """Return the state of a run that has ended out of those of its nodes, and of why it was stopped if it was."""
+    if stopped == "interrupted":
         return "interrupted"
+    if stopped in ("window", "gate undecided"):
+        return "paused"
+    if stopped is not None:
+        return "stopped"
     good = [state for state in states if state in ("done", "unchanged")]
     if len(good) == len(states):
         return "done"

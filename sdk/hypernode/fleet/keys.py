@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from hypernode.fleet.rules import ON_FAILURE, ORDERS
+from hypernode.fleet.shares import NUMBER, PERCENTAGE
 from hypernode.fleet.ways import VIAS
 
 VERSION = 1
-NUMBER = "[0-9]{1,9}"
-PERCENTAGE = "(100|[0-9]{1,2})%"
 
 
 class Key(NamedTuple):
@@ -33,6 +33,13 @@ def _number(*, least: int = 0, percent: bool = False) -> Mapping[str, Any]:
     }
 
 
+_TIME: Mapping[str, Any] = {
+    "oneOf": [
+        {"type": "null"},
+        {"type": "number", "minimum": 0},
+        {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,6})?(ms|s|m|h)?$"},
+    ]
+}
 _PORT: Mapping[str, Any] = {"type": ["integer", "string"], "minimum": 1, "maximum": 65535, "pattern": "^[0-9]{1,5}$"}
 LAYER_KEYS = {
     "settings": Key("The settings that this layer manages.", {"$ref": "#/$defs/settings"}),
@@ -62,9 +69,24 @@ LIMIT_KEYS = {
     "max_changes": Key("Most changes that a plan may hold.", _number()),
 }
 ROLLOUT_KEYS = {
+    "waves": Key(
+        "How many nodes of the run, counted from its start, are done when each wave ends; the last entry is 100%.",
+        {"type": ["array", "null"], "items": _number(least=1, percent=True), "contains": {"const": "100%"}},
+    ),
+    "order": Key("In which order nodes are begun.", {"enum": [None, *ORDERS]}),
+    "canary": Key(
+        "Nodes that are a wave of their own before all others.",
+        {"type": ["array", "null"], "items": {"type": "string"}, "uniqueItems": True},
+    ),
+    "pause": Key("Time between two waves, such as 10m.", _TIME),
     "max_failures": Key(
         "Failed nodes after which no more are started, as a number or a percentage.", _number(least=1, percent=True)
     ),
+    "on_failure": Key("What happens when the budget is spent or a gate fails.", {"enum": [None, *ON_FAILURE]}),
+    "window": Key(
+        "When nodes may be begun, such as Mon-Thu 09:00-16:00 Europe/Amsterdam.", {"type": ["string", "null"]}
+    ),
+    "gates": Key("What has to hold after each wave.", {"type": ["array", "null"]}),
 }
 TOP_KEYS = {
     "version": Key("The version of this format.", {"enum": [VERSION, str(VERSION)]}),
@@ -74,5 +96,3 @@ TOP_KEYS = {
     "rollout": Key("How a plan is carried out.", {"$ref": "#/$defs/rollout"}),
     "limits": Key("How large a plan may be without --force.", {"$ref": "#/$defs/limits"}),
 }
-LATER_ROLLOUT_KEYS = {"waves": "waves are", "gates": "gates are"}
-"""Keys that a later version will know, with the subject and verb for saying so."""

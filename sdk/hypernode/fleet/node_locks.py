@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from hypernode.errors import NodeIsBusy
@@ -20,13 +20,16 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(node: str, folder: Path, owner: Mapping[str, object] | None = None) -> Iterator[None]:
+def locked(
+    node: str, folder: Path, owner: Mapping[str, object] | None = None, *, lasts: float = 900.0
+) -> Iterator[None]:
     """Hold the lock of a node.
 
     Args:
         node: Its name.
         folder: Where the locks are; one folder per API host.
         owner: Who we are: ``who``, ``pid`` and ``run``; None: nobody that has a name.
+        lasts: Seconds after which we expect to be done, for those who come meanwhile. It ends nothing.
 
     Raises:
         NodeIsBusy: Somebody else has it, and is named if that is known; or it cannot be taken.
@@ -50,12 +53,14 @@ def locked(node: str, folder: Path, owner: Mapping[str, object] | None = None) -
             hint="Make that folder writable, or set XDG_STATE_HOME to another one",
         ) from None
     try:
-        if (before := _told(name)) is not None:
+        if (before := _told(name)) is not None and f"run {(owner or {}).get('run')}," not in before:
             logger.warning("%s: %s was ended in the middle of it; its lock is taken over", node, before)
         if owner is not None:
             with suppress(OSError):  # the lock holds without a name
-                since = datetime.now().astimezone().isoformat(timespec="seconds")
-                replace_file(name, json.dumps({**owner, "since": since}))
+                now = datetime.now().astimezone()
+                until = (now + timedelta(seconds=lasts)).isoformat(timespec="seconds")
+                since = now.isoformat(timespec="seconds")
+                replace_file(name, json.dumps({**owner, "since": since, "until": until}))
         yield
     finally:
         with suppress(OSError):
@@ -68,6 +73,10 @@ def _told(path: Path) -> str | None:
     try:
         owner = json.loads(path.read_text("utf-8"))
         since = datetime.fromisoformat(owner["since"])
-        return f"{owner['who']}, pid {owner['pid']}, run {owner['run']}, since {since:%Y-%m-%d %H:%M:%S}"
+        until = datetime.fromisoformat(owner["until"])
+        return (
+            f"{owner['who']}, pid {owner['pid']}, run {owner['run']}, since {since:%Y-%m-%d %H:%M:%S}, "
+            f"until {until:%H:%M:%S} at the latest"
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

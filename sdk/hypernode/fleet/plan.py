@@ -11,12 +11,13 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import Any
 
-from hypernode.catalogue import Catalogue, Risk, SettingValue, as_text
+from hypernode.catalogue import HAZARDS, Catalogue, Risk, SettingValue, as_text
 from hypernode.errors import InputError, UnsafePlan
-from hypernode.fleet.spec import NO_LIMITS, Limits, Share
+from hypernode.fleet import rules as rollout_rules
+from hypernode.fleet.rules import Order, Rules
+from hypernode.fleet.spec import NO_LIMITS, Limits
 from hypernode.fleet.ways import Way
 from hypernode.secrets import Secret
 
@@ -80,8 +81,10 @@ class Plan:
     limits: Limits = NO_LIMITS
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Group to those of its nodes that change; confirmations for groups count by it."""
-    max_failures: Share | None = None
-    """The failure budget that the fleet file sets for carrying it out."""
+    rules: Rules = rollout_rules.DEFAULT
+    """How it is carried out."""
+    order: tuple[str, ...] = ()
+    """The nodes that change, in the order in which they are begun."""
     ways: Mapping[str, Way] = field(default_factory=dict)
     """How those nodes are reached that are not reached through the API."""
 
@@ -107,8 +110,15 @@ class Plan:
             changes=tuple(change for change in self.changes if change.node not in nodes),
             compared=tuple(node for node in self.compared if node not in nodes),
             groups=left,
+            order=tuple(node for node in self.order if node not in nodes),
             ways={node: way for node, way in self.ways.items() if node not in nodes},
         )
+
+    def without_hazards(self) -> Plan:
+        """Return this plan without the changes that need a confirmation of their own."""
+        changes = tuple(change for change in self.changes if not change.hazards)
+        gone = set(self.nodes) - {change.node for change in changes}
+        return replace(self.without(gone), changes=changes)
 
     @property
     def hazardous(self) -> tuple[Change, ...]:
@@ -143,7 +153,7 @@ class Plan:
     def _beyond_limits(self) -> Iterable[tuple[str, str]]:
         nodes, changes = len(self.nodes), len(self.changes)
         most = self.limits.max_nodes
-        if most is not None and nodes > share_of(most, self.fleet_size):
+        if most is not None and nodes > most.of(self.fleet_size):
             yield f"it changes {nodes} of {self.fleet_size} nodes; limits.max_nodes is {most}", "--force allows it"
         if self.limits.max_changes is not None and changes > self.limits.max_changes:
             yield f"it holds {changes} changes; limits.max_changes is {self.limits.max_changes}", "--force allows it"
@@ -181,11 +191,6 @@ class Plan:
 
 def _verb(words: str) -> str:
     return words.replace("irreversible", "is irreversible").replace("locks out", "may lock people out")
-
-
-def share_of(share: Share, total: int) -> int | Fraction:
-    """Return how many nodes `share` is, exactly: 30% of 5 is one and a half, so one node is within it and two not."""
-    return Fraction(share.number * total, 100) if share.percent else share.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +245,9 @@ def make_plan(
     fleet_size: int | None = None,
     limits: Limits = NO_LIMITS,
     groups: Mapping[str, Sequence[str]] | None = None,
-    max_failures: Share | None = None,
+    rules: Rules = rollout_rules.DEFAULT,
     ways: Mapping[str, Way] | None = None,
+    sizes: Mapping[str, int] | None = None,
 ) -> Plan:
     """Compare what nodes have with what is wished for them.
 
@@ -257,8 +263,9 @@ def make_plan(
         fleet_size: What percentages are taken of; None: the nodes in `desired`.
         limits: Kept in the plan for its own verdict.
         groups: Group to all its nodes, for confirmations.
-        max_failures: Kept in the plan for whoever carries it out.
+        rules: Kept in the plan for whoever carries it out; their order is settled here.
         ways: Kept in the plan likewise.
+        sizes: How large the products of nodes are, for that order; what is not in it comes last.
     """
     changes: list[Change] = []
     compared = sorted(desired.keys() & current.keys())
@@ -289,6 +296,30 @@ def make_plan(
             for group, nodes in sorted((groups or {}).items())
             if (members := tuple(sorted(changing.intersection(nodes))))
         },
-        max_failures,
+        rules,
+        _in_order(rules.order, changes, desired, sizes or {}),
         {node: way for node in compared if ways and (way := ways.get(node))},
     )
+
+
+def _in_order(
+    order: Order, changes: Sequence[Change], desired: Iterable[str], sizes: Mapping[str, int]
+) -> tuple[str, ...]:
+    """Return the nodes of `changes`, which are sorted by name, in `order`."""
+    hazards: dict[str, list[str]] = {}
+    for change in changes:
+        hazards.setdefault(change.node, []).extend(change.hazards)
+    match order:
+        case "name":
+            return tuple(hazards)
+        case "file":
+            return tuple(node for node in desired if node in hazards)
+        case "risk":
+            return tuple(sorted(hazards, key=lambda node: _badness(hazards[node])))
+        case "smallest-product-first":
+            return tuple(sorted(hazards, key=lambda node: (node not in sizes, sizes.get(node, 0))))
+
+
+def _badness(hazards: Iterable[str]) -> list[int]:
+    """Return what sorts nodes by their hazards, those with none first and one that cannot be undone last."""
+    return sorted((len(HAZARDS) - HAZARDS.index(name) for name in hazards), reverse=True)

@@ -9,9 +9,14 @@ from typing import Any
 
 from hypernode.catalogue import Catalogue, SettingValue
 from hypernode.errors import CredentialsError, FileError, InputError, PlanIsStale, Problem, SecretUnavailable
+from hypernode.fleet.keys import ROLLOUT_KEYS
 from hypernode.fleet.plan import Change, Plan
-from hypernode.fleet.spec import Limits, Share, parse_share
+from hypernode.fleet.rules import Rules, read_rules
+from hypernode.fleet.shares import Share, parse_share
+from hypernode.fleet.spec import Limits
+from hypernode.fleet.tree import Problems, mapping
 from hypernode.fleet.ways import VIAS, Way
+from hypernode.fleet.yamlfile import compose
 from hypernode.names import check_node
 from hypernode.node.target import check_host, check_port, check_user
 from hypernode.secrets import Reference, Secret, parse_reference
@@ -36,7 +41,8 @@ def dump(plan: Plan, *, api_url: str, unread: Mapping[str, str] | None = None) -
         "fleet_size": plan.fleet_size,
         "compared": list(plan.compared),
         "unread": [{"node": node, "reason": reason} for node, reason in (unread or {}).items()],
-        "max_failures": _spelled(plan.max_failures),
+        "rollout": plan.rules.spelled(),
+        "order": list(plan.order),
         "limits": {
             "max_nodes": _spelled(plan.limits.max_nodes),
             "max_changes": plan.limits.max_changes,
@@ -62,7 +68,7 @@ def dump(plan: Plan, *, api_url: str, unread: Mapping[str, str] | None = None) -
     }
 
 
-def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str) -> Plan:
+def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str, with_secrets: bool = True) -> Plan:
     """Return the plan that `raw` holds, its secrets still to be fetched: nothing of an unchecked plan is followed.
 
     Args:
@@ -70,6 +76,7 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str) -> Plan:
         catalogue: Types the values and gives the risk of each change.
         path: For messages.
         api_url: The API it is to be applied to.
+        with_secrets: Whether its secrets have to lead somewhere: not for one who does not write them.
 
     Raises:
         FileError: It is no plan.
@@ -79,7 +86,7 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str) -> Plan:
         document = json.loads(raw)
         if document["kind"] != KIND or document["format_version"] != FORMAT_VERSION:
             raise ValueError("it is not of this kind or version")
-        changes = tuple(_change(item, catalogue) for item in document["changes"])
+        changes = tuple(_change(item, catalogue, with_secrets) for item in document["changes"])
         limits = document["limits"]
         most = limits["max_changes"]
         plan = Plan(
@@ -88,7 +95,8 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str) -> Plan:
             _number(document["fleet_size"]),
             Limits(_share(limits["max_nodes"]), None if most is None else _number(most)),
             {group: _nodes(members) for group, members in document["groups"].items()},
-            _share(document["max_failures"], least=1),
+            _rules(document["rollout"]),
+            _nodes(document["order"]),
             {check_node(node): _way(said) for node, said in document["ways"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as exc:
@@ -103,6 +111,8 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str) -> Plan:
         raise PlanIsStale(
             f"{path}: the changes are not those that the checksum was made of", hint="Make the plan again"
         )
+    if sorted(plan.order) != list(plan.nodes):
+        raise FileError(path, [Problem(1, 1, "the order of the plan is not made of the nodes that it changes")])
     if document.get("api_url") != api_url:
         raise PlanIsStale(
             f"{path} was made against {document.get('api_url')}, not {api_url}",
@@ -137,7 +147,7 @@ def fetch_secrets(plan: Plan, resolve: Callable[[Reference], Secret], *, path: s
     )
 
 
-def _change(item: Mapping[str, Any], catalogue: Catalogue) -> Change:
+def _change(item: Mapping[str, Any], catalogue: Catalogue, with_secrets: bool) -> Change:
     setting = catalogue.writable(item["setting"])
     node = check_node(item["node"])
     current, desired, reference = item["current"], item["desired"], item["reference"]
@@ -150,7 +160,7 @@ def _change(item: Mapping[str, Any], catalogue: Catalogue) -> Change:
     now: SettingValue = None if current is None else Secret("")
     if reference is None:
         return Change(node, setting.name, now, None, None, setting.risk)
-    if parse_reference(reference) is None:
+    if with_secrets and parse_reference(reference) is None:
         raise ValueError(f"{setting.name} has a value that was typed in and not kept")
     return Change(node, setting.name, now, Secret(""), reference, setting.risk)
 
@@ -170,8 +180,22 @@ def _spelled(share: Share | None) -> str | None:
     return None if share is None else str(share)
 
 
-def _share(text: object, *, least: int = 0) -> Share | None:
-    return None if text is None else parse_share(str(text), least=least)
+def _share(text: object) -> Share | None:
+    return None if text is None else parse_share(str(text))
+
+
+def _rules(said: object) -> Rules:
+    """Return the rules as the reader of fleet files reads them: JSON is YAML."""
+    if not isinstance(said, Mapping):
+        raise TypeError(said)
+    problems = Problems("")
+    tree = compose(json.dumps(said).encode(), "")
+    rules = read_rules(mapping(tree, "rollout", ROLLOUT_KEYS, problems), problems, None)
+    try:
+        problems.raise_if_any()
+    except FileError as exc:
+        raise ValueError("; ".join(problem.message for problem in exc.problems)) from None
+    return rules
 
 
 def _number(value: object) -> int:

@@ -1,6 +1,7 @@
 """Carrying a plan out: each node is locked, read again, compared, written once, waited for and read back.
 
-It decides nothing but to stop. Every node of the plan gets exactly one outcome, whatever happens.
+A run goes in waves, within a failure budget, and by what the journal tells of an earlier part of the same run. It
+decides nothing but to stop. Every node of the plan gets exactly one outcome, whatever happens.
 """
 
 from __future__ import annotations
@@ -8,13 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from functools import partial
-from math import ceil
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from hypernode.api.flows import FIRST_INTERVAL
 from hypernode.catalogue import Catalogue
@@ -27,13 +27,15 @@ from hypernode.errors import (
     OutcomeUnknown,
     PlanIsStale,
     SafetyError,
+    TokenRefused,
 )
-from hypernode.fleet.executors import first_to_end
-from hypernode.fleet.journal import Journal, State
+from hypernode.fleet.executors import LONGEST_SLEEP, as_they_end, first_to_end
+from hypernode.fleet.gates import Finding, FlowsGate, judge
+from hypernode.fleet.history import NodeLog, Past
+from hypernode.fleet.journal import NO_JOURNAL, Journal, NoJournal, State
 from hypernode.fleet.node_locks import locked
-from hypernode.fleet.plan import Change, Plan, share_of
-from hypernode.fleet.spec import Share
-from hypernode.fleet.stores import Reader, Store, read_nodes
+from hypernode.fleet.plan import Change, Plan
+from hypernode.fleet.stores import Pending, Reader, Store, read_nodes
 
 if TYPE_CHECKING:
     from hypernode.api.models import Flow
@@ -61,11 +63,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a plan is carried out."""
+    """How nodes are worked on; what the plan says of its own carrying out is in `Plan.rules`."""
 
     parallel: int = 8
-    max_failures: Share | None = None
-    """Failed or unknown nodes after which no more are started; a percentage is of the plan's nodes, rounded up."""
     timeout: float = 900.0
     """Seconds that one node's change may take."""
     interval: float = FIRST_INTERVAL
@@ -74,109 +74,337 @@ class Options:
     """Whether to change nodes while a flow of theirs is running."""
 
 
-def apply(
-    plan: Plan,
-    store: Store,
-    catalogue: Catalogue,
-    executor: Executor,
-    *,
-    options: Options,
-    lock_folder: Path,
-    stop: threading.Event,
-    failed_before: int = 0,
-    on_look: OnLook | None = None,
-    journal: Journal | None = None,
-) -> Iterator[Outcome]:
-    """Carry out `plan`, which was shown and agreed to, and yield an outcome for each of its nodes as it is known.
+StopKind = Literal["interrupted", "journal", "token", "budget", "window", "gate failed", "gate undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a run begins no more nodes."""
+
+    kind: StopKind
+    reason: str
+
+
+class Prober(Protocol):
+    """Tries the gates on a node; see `hypernode.fleet.probes`."""
+
+    def try_on(self, node: str) -> Sequence[Finding]:
+        """Return what each gate finds now. Called from many threads."""
+
+
+class Rollout:
+    """One run of a plan, which was shown and agreed to.
 
     Args:
-        plan: What to change.
+        plan: What to change, and by which rules.
         store: The way to the nodes.
         catalogue: Types the values that are read.
         executor: Runs the nodes; at most `options.parallel` are under way.
         options: See `Options`.
         lock_folder: Where the locks are that keep two runs from one node; one folder per API host.
-        stop: Once it is set, no more nodes are started.
+        stop: Once it is set, no more nodes are begun.
         failed_before: Nodes that failed before this, when they were read; they count.
         on_look: Told a node and its flows after each look at them, from the thread that works on the node.
-        journal: Where each step is written down before it is taken. When that fails, no more nodes are started.
+        journal: Where each step is written down before it is taken. When that fails, no more nodes are begun.
+        past: What an earlier part of this run has left.
+        prober: Tries the gates; None: there are none but `FlowsGate`.
+        tell: Told in words which wave begins, and what gates find.
+        now: The time of the wall clock, for windows and what is left of a pause.
     """
-    nodes = plan.by_node()
-    waiting = deque(nodes)
-    most = _failures_allowed(options.max_failures, len(nodes) + failed_before)
-    failures = failed_before
-    running: dict[Future[Outcome], str] = {}
-    try:
-        while True:
-            while (
-                not (reason := _reason_to_stop(stop, failures, most, journal))
-                and waiting
-                and len(running) < options.parallel
-            ):
-                node = waiting.popleft()
-                task = executor.submit(
-                    bring, node, nodes[node], store, catalogue, options, lock_folder, on_look, journal
-                )
-                running[task] = node
-            if reason:
-                # An executor with fewer workers has begun less than it was given.
-                waiting.extend(running.pop(task) for task in list(running) if task.cancel())
-            if not running:
-                break
-            for task in first_to_end(running):
-                outcome = _outcome_of(task, running.pop(task), nodes)
-                failures += outcome.state in ("failed", "unknown")
-                _note_end(journal, outcome)
-                yield outcome
-    finally:
-        for task in running:
-            task.cancel()
-    for node in sorted(waiting):
-        yield Outcome(node, "not_attempted", nodes[node], reason=reason)
 
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        catalogue: Catalogue,
+        executor: Executor,
+        *,
+        options: Options,
+        lock_folder: Path,
+        stop: threading.Event,
+        failed_before: int = 0,
+        on_look: OnLook | None = None,
+        journal: Journal | NoJournal = NO_JOURNAL,
+        past: Past | None = None,
+        prober: Prober | None = None,
+        tell: Callable[[str], None] = lambda line: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.stopped: Stop | None = None
+        """Why no more nodes are begun; None: nothing stands in the way."""
+        self._plan = plan
+        self._changes = plan.by_node()
+        self._store = store
+        self._catalogue = catalogue
+        self._executor = executor
+        self._options = options
+        self._lock_folder = lock_folder
+        self._stop = stop
+        self._on_look = on_look
+        self._journal = journal
+        self._past = past or Past()
+        self._prober = prober
+        self._tell = tell
+        self._now = now
+        self._most = plan.rules.most_failures(len(self._changes) + failed_before)
+        self._unread = failed_before
+        self._failed: set[str] = {
+            name
+            for name, log in self._past.nodes.items()
+            if log.ended and log.state in ("failed", "unknown") and name in self._changes
+        }
+        """Nodes that failed or are unknown by now, in the earlier part of the run too."""
+        self._refused_token: str | None = None
+        self._states: dict[str, State] = {}
+        self._left: list[Outcome] = []
+        self._probed = {node: dict(found) for node, found in self._past.probed.items()}
 
-def _outcome_of(task: Future[Outcome], node: str, nodes: Mapping[str, tuple[Change, ...]]) -> Outcome:
-    """Return what `task` returned; what a worker that died or stumbled has left behind is not known."""
-    failure = task.exception()
-    if failure is None:
-        return task.result()
-    error = OutcomeUnknown(
-        f"hnctl itself failed at it ({type(failure).__name__}), and what the node has now is not known",
-        hint="Look at it with `hnctl diff`; please report this",
-        node=node,
-    )
-    error.__cause__ = failure
-    return Outcome(node, "unknown", nodes[node], error)
+    def outcomes(self) -> Iterator[Outcome]:
+        """Carry the plan out, and yield an outcome for each of its nodes as it is known."""
+        yield from self._look_again()
+        waves = self._plan.rules.divide(self._plan.order)
+        end = 0
+        for number, wave in enumerate(waves, 1):
+            end += len(wave)
+            waiting = [node for node in wave if node not in self._states]
+            if len(waves) > 1 and waiting and not self._must_stop():
+                self._tell(f"Wave {number} of {len(waves)}: {_nodes(len(waiting))}")
+            if end > self._past.passed and not self._must_stop():
+                self._probe_before(waiting)
+            yield from self._carry(waiting, self._bring)
+            if not self._must_stop():
+                self._hold(wave, end, last=number == len(waves))
+        yield from sorted(self._left, key=lambda outcome: outcome.node)
 
+    def _look_again(self) -> Iterator[Outcome]:
+        """Go on with the nodes that were begun before: those that were done are read, the others are finished.
 
-def _failures_allowed(share: Share | None, nodes: int) -> int | None:
-    # With less than one, the run would be over before it began.
-    return None if share is None else max(1, ceil(share_of(share, nodes)))
+        They come before all others. Those that failed give their place in the budget back when they succeed now, so
+        they are begun though it is spent.
+        """
+        begun = [node for node in self._plan.order if node in self._past.nodes]
+        over = [node for node in begun if self._past.nodes[node].state in ("done", "unchanged")]
+        open_ends = [node for node in begun if self._past.nodes[node].state in ("failed", "unknown")]
+        if open_ends:
+            self._tell(f"Again: {_nodes(len(open_ends))}")
+        yield from self._carry(open_ends, self._bring, within_budget=False)
+        yield from self._carry(over, self._verify, within_budget=False, written=False)
 
+    def _carry(
+        self,
+        nodes: Iterable[str],
+        work: Callable[[str], Outcome],
+        *,
+        within_budget: bool = True,
+        written: bool = True,
+    ) -> Iterator[Outcome]:
+        """Do `work` with nodes side by side until something stops the run, and yield what becomes of each.
 
-def _note_end(journal: Journal | None, outcome: Outcome) -> None:
-    if journal is not None:
-        error = None if outcome.error is None else outcome.error.message
-        seconds = round(outcome.seconds, 3)
-        journal.note(
+        Args:
+            nodes: In the order in which they are begun.
+            work: Runs on the executor.
+            within_budget: Whether a spent failure budget stops them.
+            written: Whether the journal is told of each end.
+        """
+        waiting = deque(nodes)
+        running: dict[Future[Outcome], str] = {}
+        try:
+            while True:
+                while (
+                    not self._must_stop(within_budget=within_budget)
+                    and waiting
+                    and len(running) < self._options.parallel
+                ):
+                    node = waiting.popleft()
+                    running[self._executor.submit(work, node)] = node
+                if self._must_stop(within_budget=within_budget):
+                    # An executor with fewer workers has begun less than it was given.
+                    waiting.extend(running.pop(task) for task in list(running) if task.cancel())
+                if not running:
+                    break
+                for task in first_to_end(running):
+                    outcome = self._outcome_of(task, running.pop(task))
+                    self._count(outcome)
+                    if written:
+                        self._note_end(outcome)
+                    yield outcome
+        finally:
+            for task in running:
+                task.cancel()
+        self._left += [self._left_alone(node) for node in waiting]
+
+    def _left_alone(self, node: str) -> Outcome:
+        reason = self.stopped.reason if self.stopped else ""
+        before = self._past.nodes.get(node)
+        state: State = "not_attempted" if before is None else before.state
+        self._states[node] = state
+        if state != "not_attempted":
+            reason = f"as it was left before, and not looked at again: {reason}"
+        return Outcome(node, state, self._changes[node], reason=reason)
+
+    def _outcome_of(self, task: Future[Outcome], node: str) -> Outcome:
+        """Return what `task` returned; what a worker that died or stumbled has left behind is not known."""
+        failure = task.exception()
+        if failure is None:
+            return task.result()
+        error = OutcomeUnknown(
+            f"hnctl itself failed at it ({type(failure).__name__}), and what the node has now is not known",
+            hint="Look at it with `hnctl diff`; please report this",
+            node=node,
+        )
+        error.__cause__ = failure
+        return Outcome(node, "unknown", self._changes[node], error)
+
+    def _count(self, outcome: Outcome) -> None:
+        self._states[outcome.node] = outcome.state
+        if outcome.state in ("failed", "unknown"):
+            self._failed.add(outcome.node)
+        else:
+            self._failed.discard(outcome.node)
+        if isinstance(outcome.error, TokenRefused):
+            self._refused_token = outcome.node
+
+    def _note_end(self, outcome: Outcome) -> None:
+        self._journal.note(
             "node ended",
             node=outcome.node,
             state=outcome.state,
-            error=error,
+            error=None if outcome.error is None else outcome.error.message,
             reason=outcome.reason or None,
             flows=list(outcome.flows),
-            seconds=seconds,
+            seconds=round(outcome.seconds, 3),
         )
 
+    def _must_stop(self, *, within_budget: bool = True) -> bool:
+        """Tell whether no more nodes are to be begun; once something stops the run, that stays so."""
+        if self.stopped is None:
+            self.stopped = self._find_stop(within_budget=within_budget)
+        return self.stopped is not None
 
-def _reason_to_stop(stop: threading.Event, failures: int, most: int | None, journal: Journal | None) -> str:
-    if journal is not None and journal.failure is not None:
-        return f"the run was stopped: {journal.failure.message}"
-    if stop.is_set():
-        return "the run was interrupted"
-    if most is not None and failures >= most:
-        return f"the run was stopped: {failures} node{'s' * (failures != 1)} failed (--max-failures)"
-    return ""
+    def _find_stop(self, *, within_budget: bool) -> Stop | None:
+        failures = self._unread + len(self._failed)
+        window = self._plan.rules.window
+        if self._journal.failure is not None:
+            return Stop("journal", f"the run was stopped: {self._journal.failure.message}")
+        if self._stop.is_set():
+            return Stop("interrupted", "the run was interrupted")
+        if self._refused_token is not None:
+            return Stop("token", f"the run was stopped: the API refuses the token of {self._refused_token}")
+        if within_budget and self._most is not None and failures >= self._most:
+            return Stop("budget", f"the run was stopped: {_nodes(failures)} failed (--max-failures)")
+        if window is not None and not window.is_open(self._now()):
+            return Stop("window", f"the run is paused: nodes are begun {window} only (--window)")
+        return None
+
+    def _bring(self, node: str) -> Outcome:
+        return bring(
+            node,
+            self._changes[node],
+            self._store,
+            self._catalogue,
+            self._options,
+            self._lock_folder,
+            self._on_look,
+            self._journal,
+            self._past.nodes.get(node),
+        )
+
+    def _verify(self, node: str) -> Outcome:
+        """Read a node that was done before; whatever it has now, it is not written again."""
+        changes = self._changes[node]
+        before = self._past.nodes[node]
+        try:
+            live = self._store.read(node, [change.setting for change in changes])
+        except HypernodeError as exc:
+            reason = f"done before; it could not be read now: {exc.message}"
+        else:
+            now = {change: self._catalogue[change.setting].typed(live.get(change.setting)) for change in changes}
+            moved = [
+                Change(node, c.setting, value, c.desired, c.reference) for c, value in now.items() if value != c.desired
+            ]
+            words = "; ".join(f"{change.setting} is now {change.before}" for change in moved)
+            reason = f"done before; somebody changed it since: {words}; left as it is" if moved else "done before"
+        return Outcome(node, before.state, changes, reason=reason, flows=before.flows, seconds=before.seconds or 0.0)
+
+    # Between two waves
+
+    def _hold(self, wave: Sequence[str], end: int, *, last: bool) -> None:
+        """Hold the gates against a wave that has ended, and pause before the next one."""
+        left = self._plan.rules.pause
+        if end > self._past.passed:
+            if not self._passes(wave):
+                return
+            self._journal.note("wave passed", end=end)
+        elif self._past.passed_at is not None:
+            # Whatever the clock was set to meanwhile, it is neither longer than the pause nor shorter than nothing.
+            left = min(max(left - (self._now() - self._past.passed_at).total_seconds(), 0.0), left)
+        if last or end < self._past.passed or left <= 0:
+            return
+        self._tell(f"Pausing {left:.0f} s before the next wave")
+        deadline = time.monotonic() + left
+        while (left := deadline - time.monotonic()) > 0:
+            if self._stop.wait(min(left, LONGEST_SLEEP)):
+                return
+        self._passes(wave)
+
+    def _probe_before(self, nodes: Sequence[str]) -> None:
+        """Try the gates on nodes that are about to be changed, so that what was wrong before is not held against us."""
+        if self._prober is None or not nodes:
+            return
+        found = self._probe([node for node in nodes if node not in self._probed])
+        self._probed.update({node: {finding.gate: finding for finding in each} for node, each in found.items()})
+        self._journal.note(
+            "probed",
+            nodes={node: [[each.gate, each.verdict, each.reason] for each in one] for node, one in found.items()},
+        )
+
+    def _probe(self, nodes: Sequence[str]) -> dict[str, Sequence[Finding]]:
+        """Return what the gates find on nodes; less when the run is interrupted."""
+        if self._prober is None:
+            return {}
+        tasks = {self._executor.submit(self._prober.try_on, node): node for node in nodes}
+        found = {}
+        for task in as_they_end(tasks):
+            if self._stop.is_set():
+                for other in tasks:
+                    other.cancel()
+            if not task.cancelled():
+                found[tasks[task]] = task.result()
+        return found
+
+    def _passes(self, wave: Sequence[str]) -> bool:
+        """Tell whether a wave that has ended passes all gates; if not, the run is stopped."""
+        touched = [node for node in wave if self._states.get(node) in ("done", "failed", "unknown")]
+        findings = [
+            Finding("flows", node, "failed", f"the node is {self._states[node]}")
+            for node in touched
+            if FlowsGate() in self._plan.rules.gates and self._states[node] != "done"
+        ]
+        for node, found in self._probe(touched).items():
+            findings += [judge(self._probed.get(node, {}).get(each.gate), each) for each in found]
+        if self._must_stop():
+            return False
+        bad = [finding for finding in findings if finding.verdict != "passed"]
+        for finding in bad:
+            self._tell(f"Gate {finding.gate} {finding.verdict} on {finding.node}: {finding.reason}")
+            self._journal.note(
+                "gate", node=finding.node, gate=finding.gate, verdict=finding.verdict, reason=finding.reason
+            )
+        if not bad:
+            return True
+        worst = next((finding for finding in bad if finding.verdict == "failed"), bad[0])
+        more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+        what = f"{worst.gate} on {worst.node}: {worst.reason}{more}"
+        self.stopped = (
+            Stop("gate failed", f"the run was stopped by a gate: {what}")
+            if worst.verdict == "failed"
+            else Stop("gate undecided", f"the run is paused, as a gate could not decide: {what}")
+        )
+        return False
+
+
+def _nodes(count: int) -> str:
+    return f"{count} node{'s' * (count != 1)}"
 
 
 def bring(
@@ -187,9 +415,13 @@ def bring(
     options: Options,
     lock_folder: Path,
     on_look: OnLook | None = None,
-    journal: Journal | None = None,
+    journal: Journal | NoJournal = NO_JOURNAL,
+    past: NodeLog | None = None,
 ) -> Outcome:
-    """Bring one node to what `changes` wish, and return what became of it. Raises nothing of ours."""
+    """Bring one node to what `changes` wish, and return what became of it. Raises nothing of ours.
+
+    When `past` says that a write was sent and nothing of its end, that is looked for first.
+    """
     started = time.monotonic()
     planned = tuple(changes)
 
@@ -201,35 +433,42 @@ def bring(
         uuids = tuple(flow.uuid for flow in flows)
         return Outcome(node, state, planned, error, reason, flows=uuids, seconds=time.monotonic() - started)
 
+    def finish(update: Pending, wished: Mapping[str, Any]) -> Outcome:
+        try:
+            flows = update.wait(options.timeout, interval=options.interval, on_look=_looking(node, on_look, journal))
+        except (FlowFailed, NotApplied) as exc:
+            return outcome("failed", exc)
+        except NotVerified as exc:
+            return outcome("done", reason="; ".join([exc.message, *map(_answered, update.notes)]))
+        except HypernodeError as exc:
+            return outcome("unknown", exc)
+        journal.note("read back", node=node, settings=journal.values(wished))
+        return outcome("done", flows=flows, reason="; ".join(map(_answered, update.notes)))
+
     try:
-        with locked(node, lock_folder, None if journal is None else journal.owner):
-            if journal is not None:
-                journal.announce("node begun", node=node)
+        with locked(node, lock_folder, journal.owner, lasts=options.timeout):
+            journal.announce("node begun", node=node)
+            ended = None
+            if past is not None and past.sent_at is not None:
+                sent = {change.setting: change.desired for change in planned if change.setting in past.sent}
+                try:
+                    update = store.find(node, sent, past.sent_at, past.flows)
+                except HypernodeError as exc:
+                    return outcome("unknown", _still_unknown(exc))
+                if update is not None and (ended := finish(update, sent)).state != "done":
+                    return ended
             live = store.read(node, [change.setting for change in planned])
             left = open_changes(planned, live, catalogue)
             if not left:
-                return outcome("unchanged")
+                return ended or outcome("unchanged")
             if not options.ignore_running and (busy := store.blocking(node)) is not None:
                 raise NodeIsBusy(
                     f"the flow {busy}; nothing was changed",
                     hint="Wait for it (hnctl flows watch; on the node: livelog), or allow it with --ignore-running",
                 )
             wished = {change.setting: change.desired for change in left}
-            if journal is not None:
-                journal.announce("sending", node=node, settings=journal.values(wished))
-            update = store.write(node, wished)
-            told = _looking(node, on_look, journal)
-            try:
-                flows = update.wait(options.timeout, interval=options.interval, on_look=told)
-            except (FlowFailed, NotApplied) as exc:
-                return outcome("failed", exc)
-            except NotVerified as exc:
-                return outcome("done", reason="; ".join([exc.message, *map(_answered, update.notes)]))
-            except HypernodeError as exc:
-                return outcome("unknown", exc)
-            if journal is not None:
-                journal.note("read back", node=node, settings=journal.values(wished))
-            return outcome("done", flows=flows, reason="; ".join(map(_answered, update.notes)))
+            journal.announce("sending", node=node, settings=journal.values(wished))
+            return finish(store.write(node, wished), wished)
     except OutcomeUnknown as exc:
         return outcome("unknown", exc)
     except SafetyError as exc:
@@ -238,10 +477,15 @@ def bring(
         return outcome("failed", exc)
 
 
-def _looking(node: str, on_look: OnLook | None, journal: Journal | None) -> Callable[[Sequence[Flow]], None] | None:
+def _still_unknown(exc: HypernodeError) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"a change was sent before, and what became of it cannot be found out now: {exc.message}",
+        hint="Go on with the run later: it looks again before it sends anything",
+    )
+
+
+def _looking(node: str, on_look: OnLook | None, journal: Journal | NoJournal) -> Callable[[Sequence[Flow]], None]:
     """Return what is told of each look at a node's flows: the journal learns each flow once."""
-    if journal is None:
-        return None if on_look is None else partial(on_look, node)
     known: list[str] = []
 
     def look(flows: Sequence[Flow]) -> None:

@@ -17,19 +17,19 @@ import yaml
 
 from hypernode.catalogue import Catalogue, Value
 from hypernode.errors import InputError
+from hypernode.fleet import rules
 from hypernode.fleet.keys import (
-    LATER_ROLLOUT_KEYS,
     LAYER_KEYS,
     LIMIT_KEYS,
     NODE_KEYS,
-    NUMBER,
-    PERCENTAGE,
     ROLLOUT_KEYS,
     SSH_KEYS,
     TOP_KEYS,
     VERSION,
     Key,
 )
+from hypernode.fleet.rules import Rules
+from hypernode.fleet.shares import Share, parse_share
 from hypernode.fleet.tree import Problems, cut, is_null, items, mapping, pairs, text_of
 from hypernode.fleet.values import read_value
 from hypernode.fleet.ways import DEFAULT, VIAS, Via, Way
@@ -69,16 +69,6 @@ class Wish(NamedTuple):
 Layer = Mapping[str, Wish]
 
 
-class Share(NamedTuple):
-    """A number of nodes, or a percentage of them."""
-
-    number: int
-    percent: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.number}{'%' if self.percent else ''}"
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How large a plan may be; None: no limit."""
@@ -102,7 +92,8 @@ class Fleet:
     own: Mapping[str, Layer] = field(default_factory=dict)
     """Each node's own settings; nodes without any are left out."""
     limits: Limits = NO_LIMITS
-    max_failures: Share | None = None
+    rules: Rules = rules.DEFAULT
+    """How a plan for it is carried out."""
     ways: Mapping[str, Way] = field(default_factory=dict)
     """What layers say of the way, by their names (see `Wish.layer`); those that say nothing are left out."""
     _resolved: dict[tuple[str, ...], Layer] = field(default_factory=dict, repr=False, compare=False)
@@ -186,20 +177,6 @@ def node_names(raw: bytes, *, path: str) -> list[str]:
     return []
 
 
-def parse_share(text: str, *, percent: bool = True, least: int = 0) -> Share:
-    """Return the number or percentage of nodes that `text` spells.
-
-    Raises:
-        ValueError: It spells none; the message begins with "must be".
-    """
-    forms = f"{NUMBER}|{PERCENTAGE}" if percent else NUMBER
-    if re.fullmatch(forms, text):
-        share = Share(int(text.removesuffix("%")), text.endswith("%"))
-        if share.number >= least:
-            return share
-    raise ValueError(f"must be a number from {least}" + (", or a percentage such as 10%" if percent else ""))
-
-
 def _check_via(text: str) -> Via:
     for via in VIAS:
         if via == text:
@@ -245,7 +222,7 @@ class _Reader:
             keys_of[name] = key
             if settings:
                 own[name] = settings
-        rollout = mapping(top.get("rollout"), "rollout", ROLLOUT_KEYS, self._problems, later=LATER_ROLLOUT_KEYS)
+        rollout = mapping(top.get("rollout"), "rollout", ROLLOUT_KEYS, self._problems)
         limits = mapping(top.get("limits"), "limits", LIMIT_KEYS, self._problems)
         most = self._share(limits, "max_changes", percent=False)
         fleet = Fleet(
@@ -255,7 +232,7 @@ class _Reader:
             groups,
             own,
             Limits(self._share(limits, "max_nodes"), most.number if most else None),
-            self._share(rollout, "max_failures", least=1),
+            rules.read_rules(rollout, self._problems, nodes),
             self._ways,
         )
         self._check_ways(fleet, keys_of)
@@ -381,12 +358,12 @@ class _Reader:
         except InputError as exc:
             return _Mistake(False, exc.message, exc.hint)
 
-    def _share(self, keys: Mapping[str, yaml.Node], what: str, *, percent: bool = True, least: int = 0) -> Share | None:
+    def _share(self, keys: Mapping[str, yaml.Node], what: str, *, percent: bool = True) -> Share | None:
         node = keys.get(what)
         if node is None or is_null(node):
             return None
         try:
-            return parse_share(text_of(node) or "", percent=percent, least=least)
+            return parse_share(text_of(node) or "", percent=percent)
         except ValueError as exc:
             self._problems.tell(node, f"{what} {exc}")
             return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from hypernode.api.apps import get_detail
@@ -60,6 +61,20 @@ class Store(Reader, Protocol):
     def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
         """Change settings of `node`, with one write where the way has one for all."""
 
+    def find(
+        self, node: str, sent: Mapping[str, SettingValue], sent_at: datetime, flows: Sequence[str]
+    ) -> Pending | None:
+        """Return the write of `sent` that somebody sent, or was about to send, at `sent_at`; None: nothing came of it.
+
+        Whoever sent it may not have lived to see the answer. It is looked for as long as it may take to be seen.
+
+        Args:
+            node: Where.
+            sent: What was sent.
+            sent_at: When, by the clock of this machine.
+            flows: Uuids of its flows, as far as they were seen.
+        """
+
 
 class ApiReader:
     """Reads nodes through the API.
@@ -100,8 +115,16 @@ class ApiStore(ApiReader):
 
     def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
         """Send one PATCH with all of `wished`."""
-        token = self._find_token(node)
-        return Settings(self._transport, node, token, self._catalogue, interval=self._interval).set(wished)
+        return self._settings(node).set(wished)
+
+    def find(
+        self, node: str, sent: Mapping[str, SettingValue], sent_at: datetime, flows: Sequence[str]
+    ) -> Pending | None:
+        """Look for it in the logbook and on the node."""
+        return self._settings(node).find_sent(sent, sent_at, flows)
+
+    def _settings(self, node: str) -> Settings:
+        return Settings(self._transport, node, self._find_token(node), self._catalogue, interval=self._interval)
 
 
 R = TypeVar("R", bound=Reader)
@@ -132,6 +155,12 @@ class EachStore(EachReader[Store]):
     def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
         """Write by the node's way."""
         return self._way_of(node).write(node, wished)
+
+    def find(
+        self, node: str, sent: Mapping[str, SettingValue], sent_at: datetime, flows: Sequence[str]
+    ) -> Pending | None:
+        """Look by the node's way."""
+        return self._way_of(node).find(node, sent, sent_at, flows)
 
 
 def read_nodes(

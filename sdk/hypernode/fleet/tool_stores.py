@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from hypernode.api.flows import BLOCKING
+from hypernode.api.flows import BLOCKING, FIRST_INTERVAL
 from hypernode.catalogue import UNREADABLE, Catalogue, SettingValue, as_shown
 from hypernode.errors import (
     ConnectionFailed,
@@ -89,10 +90,12 @@ class ToolStore(ToolReader):
         read_timeout: float = READ_TIMEOUT,
         timeout: float = 900.0,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(find_shell, catalogue, read_timeout=read_timeout)
         self._timeout = timeout
         self._clock = clock
+        self._sleep = sleep
 
     def blocking(self, node: str) -> str | None:
         """Tell of a flow under way during which `node` must not be changed, by hypernode-log; or None."""
@@ -126,6 +129,19 @@ class ToolStore(ToolReader):
                 raise error from (None if error is exc else exc)
             done.append(name)
         return ToolUpdate(self, node, wished, tuple(asked))
+
+    def find(
+        self, node: str, sent: Mapping[str, SettingValue], sent_at: datetime, flows: Sequence[str]
+    ) -> ToolUpdate | None:
+        """Wait until no flow of the node is under way, and read it: the tool tells of none by its uuid."""
+        deadline = self._clock() + self._timeout
+        while (busy := self.blocking(node)) is not None:
+            if self._clock() >= deadline:
+                raise OutcomeUnknown(f"the flow {busy}, and it is not known whose it is", hint=_LATER, node=node)
+            self._sleep(FIRST_INTERVAL)
+        live = self.read(node, list(sent))
+        there = all(live.get(name) == value for name, value in sent.items())
+        return ToolUpdate(self, node, sent) if there else None
 
     def _after(
         self, exc: HypernodeError, done: Sequence[str], node: str, wished: Mapping[str, SettingValue]

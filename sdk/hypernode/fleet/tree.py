@@ -108,14 +108,7 @@ def pairs(node: yaml.Node | None, what: str, problems: Problems) -> list[tuple[y
     return list(found.values())
 
 
-def mapping(
-    node: yaml.Node | None,
-    what: str,
-    known: Mapping[str, Any],
-    problems: Problems,
-    *,
-    later: Mapping[str, str] | None = None,
-) -> dict[str, yaml.Node]:
+def mapping(node: yaml.Node | None, what: str, known: Mapping[str, Any], problems: Problems) -> dict[str, yaml.Node]:
     """Return the values of the mapping `what` by key.
 
     Args:
@@ -123,14 +116,11 @@ def mapping(
         what: Its name in messages.
         known: Its keys may be these.
         problems: Is told of all others.
-        later: Keys that a later version will know, with the subject and verb for saying so.
     """
     found = {}
     for key, value in pairs(node, what, problems):
         if key.value in known:
             found[key.value] = value
-        elif later and key.value in later:
-            problems.tell(key, f"{later[key.value]} not supported by this version of hnctl")
         else:
             hint = problems.suggest(key.value, known) or f"Known are {', '.join(known)}"
             problems.tell(key, f"unknown key {cut(key.value)} in {what}", hint)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from hypernode.api.models import Flow
@@ -44,6 +45,8 @@ class MemoryStore(MemoryReader):
     ended: dict[str, BaseException] = field(default_factory=dict)
     """What waiting for a write raises; the values are there."""
     writes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    sought: list[str] = field(default_factory=list)
+    """The nodes on which an earlier write was looked for."""
     waits: list[tuple[float, float]] = field(default_factory=list)
     """Timeout and interval of each wait."""
     during_write: Callable[[str], object] = lambda node: None
@@ -68,6 +71,14 @@ class MemoryStore(MemoryReader):
             for name, value in wished.items():
                 self.nodes[node][name] = value.reveal() if isinstance(value, Secret) else value
             return MemoryPending(self, node)
+
+    def find(
+        self, node: str, sent: Mapping[str, SettingValue], sent_at: datetime, flows: Sequence[str]
+    ) -> MemoryPending | None:
+        """Look at the values only: there is no logbook."""
+        there = {name: value.reveal() if isinstance(value, Secret) else value for name, value in sent.items()}
+        self.sought.append(node)
+        return MemoryPending(self, node) if there.items() <= self.nodes[node].items() else None
 
     @contextmanager
     def _visited(self, node: str) -> Iterator[None]:

@@ -27,7 +27,8 @@ from hypernode.errors import (
 from hypernode.fleet import planfile
 from hypernode.fleet.compare import Comparison, Desired, compare, desired_of
 from hypernode.fleet.plan import make_plan
-from hypernode.fleet.spec import Fleet, Limits, Share, parse
+from hypernode.fleet.shares import Share
+from hypernode.fleet.spec import Fleet, Limits, parse
 from hypernode.fleet.stores import ApiReader, ApiStore, read_nodes
 from hypernode.fleet.where import parse_where
 from hypernode.secrets import Reference, Secret

@@ -26,7 +26,8 @@ PLAN = {
         for node in ("kaasshop", "theeplein", "boekenhal")
     ],
 }
-ABOUT = {"who": "jan@laptop", "host": "laptop", "pid": 7, "job": None, "message": "why", "plan": PLAN}
+SOURCE = {"folder": "/fleet", "file": "/fleet/fleet.yaml", "digest": "d1", "rolls_back": None}
+ABOUT = {"who": "jan@laptop", "host": "laptop", "pid": 7, "job": None, "message": "why", "plan": PLAN, **SOURCE}
 
 
 def written(folder: Path) -> str:
@@ -45,16 +46,17 @@ def written(folder: Path) -> str:
     return find_run(folder, "last").read_text()
 
 
-def nobody(host: str, pid: int) -> bool:
-    return False
-
-
 def test_a_run_is_told_as_it_was(tmp_path: Path):
     log = parse_run(written(tmp_path), path="x")
-    assert (log.who, log.message, log.checksum, log.state(nobody)) == ("jan@laptop", "why", "abc", "partly done")
+    assert (log.who, log.message, log.checksum, log.state(under_way=False)) == (
+        "jan@laptop",
+        "why",
+        "abc",
+        "partly done",
+    )
     assert log.totals() == {"done": 2, "unchanged": 0, "failed": 0, "unknown": 0, "not_attempted": 1}
     node = log.nodes["kaasshop"]
-    assert (node.state, node.sent, node.flows, node.seconds) == ("done", True, ("f1",), 1.5)
+    assert (node.state, dict(node.sent), node.flows, node.seconds) == ("done", {"php_version": "8.3"}, ("f1",), 1.5)
     assert log.nodes["boekenhal"].state == "not_attempted"
 
 
@@ -68,7 +70,7 @@ def test_wherever_a_run_is_killed_its_journal_tells_no_more_than_was_done(tmp_pa
         sent = {record["node"] for record in records if record["record"] == "sending"}
         ended = {record["node"] for record in records if record["record"] == "node ended"}
         for name, node in log.nodes.items():
-            assert node.sent == (name in sent)
+            assert bool(node.sent) == (name in sent)
             assert (node.state == whole.nodes[name].state) == (name in ended or name == "boekenhal")
             assert node.state != "not_attempted" or name not in sent
     for end in range(first):
@@ -81,8 +83,8 @@ def test_a_node_that_was_begun_and_has_no_end_is_unknown(tmp_path: Path):
     place = text.index('"node ended"')
     log = parse_run(text[: text.rfind("\n", 0, place) + 1], path="x")
     assert log.nodes["kaasshop"].state == "unknown"
-    assert log.state(nobody) == "broken off"
-    assert log.state(lambda host, pid: (host, pid) == ("laptop", 7)) == "running"
+    assert log.state(under_way=False) == "broken off"
+    assert log.state(under_way=True) == "running"
 
 
 def test_each_record_is_on_the_disk_before_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -216,13 +218,17 @@ def test_who_it_was_is_taken_from_the_usual_variables(environment: dict[str, str
 
 
 @pytest.mark.parametrize(
-    ("states", "interrupted", "state"),
+    ("states", "stopped", "state"),
     [
-        (["done", "unchanged"], False, "done"),
-        (["done", "failed"], False, "partly done"),
-        (["failed", "not_attempted"], False, "failed"),
-        (["done", "not_attempted"], True, "interrupted"),
+        (["done", "unchanged"], None, "done"),
+        (["done", "failed"], None, "partly done"),
+        (["failed", "not_attempted"], None, "failed"),
+        (["done", "not_attempted"], "interrupted", "interrupted"),
+        (["done", "not_attempted"], "window", "paused"),
+        (["done"], "gate undecided", "paused"),
+        (["done", "failed"], "budget", "stopped"),
+        (["done"], "gate failed", "stopped"),
     ],
 )
-def test_a_run_ends_in_one_of_four_states(states: list[str], interrupted: bool, state: str):
-    assert run_state(states, interrupted=interrupted) == state
+def test_a_run_ends_in_one_of_six_states(states: list[str], stopped: str | None, state: str):
+    assert run_state(states, stopped) == state

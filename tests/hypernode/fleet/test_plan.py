@@ -15,8 +15,9 @@ from strategies import CANARY, CATALOGUE, OPEN, Drawn, fleets, texts
 from hypernode.catalogue import Risk
 from hypernode.errors import InputError, UnsafePlan
 from hypernode.fleet import planfile
-from hypernode.fleet.plan import Change, Confirmation, Plan, make_plan, parse_confirmation, share_of
-from hypernode.fleet.spec import Limits, Share
+from hypernode.fleet.plan import Change, Confirmation, Plan, make_plan, parse_confirmation
+from hypernode.fleet.shares import Share
+from hypernode.fleet.spec import Limits
 from hypernode.secrets import Secret
 
 CASES = sorted(Path(__file__).with_name("cases").glob("*.yaml"))
@@ -357,7 +358,7 @@ def test_max_nodes_is_held_at_and_below_its_share_and_not_above(share, of, withi
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 100), st.integers(0, 10_000))
 def test_a_percentage_is_exact(percent, total):
-    share = share_of(Share(percent, True), total)
+    share = Share(percent, True).of(total)
     assert share == Fraction(percent, 100) * total
     assert not isinstance(share, float)
 

@@ -12,7 +12,9 @@ from strategies import CANARY, CATALOGUE, fleets
 from hypernode.errors import FileError, PlanIsStale, SecretUnavailable, UnsafePlan
 from hypernode.fleet import planfile
 from hypernode.fleet.plan import Plan, make_plan
-from hypernode.fleet.spec import Limits, Share
+from hypernode.fleet.rules import Rules
+from hypernode.fleet.shares import Share
+from hypernode.fleet.spec import Limits
 from hypernode.fleet.ways import Way
 from hypernode.secrets import Reference, Secret
 
@@ -43,7 +45,7 @@ def sample() -> Plan:
         limits=Limits(Share(30, True), 500),
         fleet_size=5,
         groups={"g": ["a", "b"], "h": ["b"]},
-        max_failures=Share(5, True),
+        rules=Rules(max_failures=Share(5, True)),
         ways={"b": Way("ssh", port=2222)},
     )
 
@@ -73,7 +75,8 @@ def test_the_document_says_what_it_is_and_all_that_is_planned():
         "fleet_size": 5,
         "compared": ["a", "b"],
         "unread": [{"node": "c", "reason": "no token"}],
-        "max_failures": "5%",
+        "rollout": {"max_failures": "5%"},
+        "order": ["a", "b"],
         "limits": {"max_nodes": "30%", "max_changes": 500},
         "ways": {"b": {"via": "ssh", "port": 2222}},
         "groups": {"g": ["a", "b"], "h": ["b"]},
@@ -155,12 +158,12 @@ def test_what_is_written_reads_back_as_the_same_plan(drawn, max_nodes, max_chang
         limits=Limits(max_nodes, max_changes),
         fleet_size=len(desired) + more,
         groups={"g": list(desired)[::2], "h": list(desired)},
-        max_failures=max_failures,
+        rules=Rules(max_failures=max_failures),
     )
     read = written_and_read(plan)
     assert read.checksum == plan.checksum
     assert (read.compared, read.fleet_size, read.limits) == (plan.compared, plan.fleet_size, plan.limits)
-    assert (dict(read.groups), read.max_failures) == (dict(plan.groups), max_failures)
+    assert (dict(read.groups), read.rules) == (dict(plan.groups), plan.rules)
     for got, sent in zip(read.changes, plan.changes, strict=True):
         assert (got.node, got.setting, got.reference, got.hazards) == (
             sent.node,
@@ -348,9 +351,14 @@ def test_a_change_that_cannot_be_is_refused(field, value, why):
         {"fleet_size": float("nan")},
         {"fleet_size": True},
         {"fleet_size": -1},
-        {"max_failures": "0"},
-        {"max_failures": -1},
-        {"max_failures": "all"},
+        {"rollout": {"max_failures": "0"}},
+        {"rollout": {"max_failures": -1}},
+        {"rollout": {"max_failures": "all"}},
+        {"rollout": {"waves": ["1"]}},
+        {"rollout": {"wave": ["100%"]}},
+        {"rollout": "100%"},
+        {"rollout": None},
+        {"order": None},
         {"limits": {"max_nodes": None, "max_changes": -1}},
         {"groups": {"g": "ab"}},
         {"compared": "ab"},

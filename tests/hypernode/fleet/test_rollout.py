@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,9 @@ from hypernode.errors import (
 from hypernode.fleet.journal import STATES
 from hypernode.fleet.node_locks import locked
 from hypernode.fleet.plan import Plan, make_plan
-from hypernode.fleet.rollout import OnLook, Options, Outcome, apply, check_fresh
-from hypernode.fleet.spec import Share
+from hypernode.fleet.rollout import OnLook, Options, Outcome, Rollout, check_fresh
+from hypernode.fleet.rules import Rules
+from hypernode.fleet.shares import Share
 from hypernode.secrets import Secret
 
 
@@ -82,6 +83,7 @@ class Run:
     events: list[str | Outcome] = field(default_factory=list)
     """The name of each node when it is begun, and each outcome."""
     on_look: OnLook | None = None
+    budget: Share | None = None
 
     def outcomes(self, *, failed_before: int = 0) -> dict[str, Outcome]:
         with ThreadPoolExecutor(self.workers or self.options.parallel) as executor:
@@ -92,8 +94,8 @@ class Run:
         return {outcome.node: outcome for outcome in told}
 
     def iterate(self, executor: ThreadPoolExecutor, *, failed_before: int = 0) -> Iterator[Outcome]:
-        return apply(
-            self.plan,
+        return Rollout(
+            replace(self.plan, rules=Rules(max_failures=self.budget)),
             self.store,
             CATALOGUE,
             Noting(executor, self.events),
@@ -102,7 +104,7 @@ class Run:
             stop=self.stop,
             failed_before=failed_before,
             on_look=self.on_look,
-        )
+        ).outcomes()
 
     @property
     def begun(self) -> list[str]:
@@ -412,17 +414,17 @@ def failing(count: int, of: int) -> MemoryStore:
     ids=str,
 )
 def test_the_run_goes_on_below_the_failure_budget_and_ends_at_it(locks, share, of, allowed):
-    options = Options(parallel=1, max_failures=share)
-    below = Run(plan_for(shops(of)), failing(allowed - 1, of), locks, options)
+    options = Options(parallel=1)
+    below = Run(plan_for(shops(of)), failing(allowed - 1, of), locks, options, budget=share)
     assert list(states(below.outcomes()).values()) == ["failed"] * (allowed - 1) + ["done"] * (of - allowed + 1)
-    at = Run(plan_for(shops(of)), failing(allowed, of), locks, options)
+    at = Run(plan_for(shops(of)), failing(allowed, of), locks, options, budget=share)
     outcomes = at.outcomes()
     assert len(at.begun) == allowed
     reason = f"the run was stopped: {allowed} node{'s' * (allowed != 1)} failed (--max-failures)"
     for node, outcome in outcomes.items():
         assert (outcome.state, outcome.reason) == (("failed", "") if node in at.begun else ("not_attempted", reason))
         assert (node in dict(at.store.writes)) is (node in at.begun)
-    above = Run(plan_for(shops(of)), failing(of, of), locks, options)
+    above = Run(plan_for(shops(of)), failing(of, of), locks, options, budget=share)
     above.outcomes()
     assert len(above.begun) == allowed
 
@@ -433,15 +435,18 @@ def test_without_a_budget_every_node_is_attempted(locks):
 
 
 def test_nodes_that_could_not_be_read_count_before_the_first_is_begun(locks):
-    options = Options(parallel=1, max_failures=Share(3))
-    assert len(Run(plan_for(shops(5)), MemoryStore(shops(5)), locks, options).outcomes(failed_before=2)) == 5
-    at = Run(plan_for(shops(5)), MemoryStore(shops(5)), locks, options)
+    options = Options(parallel=1)
+    assert (
+        len(Run(plan_for(shops(5)), MemoryStore(shops(5)), locks, options, budget=Share(3)).outcomes(failed_before=2))
+        == 5
+    )
+    at = Run(plan_for(shops(5)), MemoryStore(shops(5)), locks, options, budget=Share(3))
     assert {outcome.reason for outcome in at.outcomes(failed_before=3).values()} == {
         "the run was stopped: 3 nodes failed (--max-failures)"
     }
     assert at.begun == []
     # 30% of the 5 nodes of the plan and the 5 that could not be read are 3.
-    percent = Run(plan_for(shops(5)), failing(2, 5), locks, Options(parallel=1, max_failures=Share(30, True)))
+    percent = Run(plan_for(shops(5)), failing(2, 5), locks, Options(parallel=1), budget=Share(30, True))
     percent.outcomes(failed_before=2)
     assert len(percent.begun) == 1
 
@@ -449,13 +454,13 @@ def test_nodes_that_could_not_be_read_count_before_the_first_is_begun(locks):
 @pytest.mark.parametrize("error", [FlowTimedOut("not done"), OutcomeUnknown("lost")])
 def test_a_node_of_unknown_outcome_counts_as_failed(locks, error):
     store = MemoryStore(shops(3), ended={"shop0": error})
-    run = Run(plan_for(store.nodes), store, locks, Options(parallel=1, max_failures=Share(1)))
+    run = Run(plan_for(store.nodes), store, locks, Options(parallel=1), budget=Share(1))
     assert list(states(run.outcomes()).values()) == ["unknown", "not_attempted", "not_attempted"]
 
 
 def test_a_node_that_was_left_alone_does_not_count_as_failed(locks):
     store = MemoryStore(shops(3), busy={"shop0": RUNNING, "shop1": RUNNING})
-    run = Run(plan_for(store.nodes), store, locks, Options(parallel=1, max_failures=Share(1)))
+    run = Run(plan_for(store.nodes), store, locks, Options(parallel=1), budget=Share(1))
     assert list(states(run.outcomes()).values()) == ["not_attempted", "not_attempted", "done"]
 
 
@@ -473,7 +478,7 @@ def test_no_more_fail_than_the_budget_and_those_under_way_and_none_is_begun_afte
     store = MemoryStore(shops(len(fails)))
     names = sorted(store.nodes)
     store.refused = {n: Rejected("no", status=400) for n, fail in zip(names, fails, strict=True) if fail}
-    run = Run(plan_for(store.nodes), store, shared_locks, Options(parallel=parallel, max_failures=share))
+    run = Run(plan_for(store.nodes), store, shared_locks, Options(parallel=parallel), budget=share)
     outcomes = run.outcomes(failed_before=before)
     total = len(fails) + before
     budget = -(-share.number * total // 100) if share.percent else share.number
@@ -518,7 +523,7 @@ def test_a_stop_before_the_start_leaves_every_node_alone(locks):
 
 
 def test_nodes_that_wait_for_a_worker_are_taken_back_when_the_run_stops(locks):
-    run = Run(plan_for(shops(6)), failing(6, 6), locks, Options(parallel=4, max_failures=Share(1)))
+    run = Run(plan_for(shops(6)), failing(6, 6), locks, Options(parallel=4), budget=Share(1))
     at_second = threading.Event()
     with OneWorker() as executor:
 
@@ -589,7 +594,7 @@ def test_every_node_has_exactly_one_outcome_and_the_one_that_is_true(
     plan = plan_for(store.nodes)
     for node, fault in zip(store.nodes, faults, strict=True):
         FAULTS[fault][0](store, node)
-    run = Run(plan, store, shared_locks, Options(parallel=parallel, max_failures=share), workers=workers)
+    run = Run(plan, store, shared_locks, Options(parallel=parallel), budget=share, workers=workers)
 
     def stop_in_time(node: str) -> None:
         if len(store.writes) == stop_after:

@@ -10,7 +10,8 @@ from strategies import CATALOGUE, OPEN, SECRET, texts
 
 from hypernode.catalogue import as_text
 from hypernode.errors import FileError
-from hypernode.fleet.spec import LIFTED, Fleet, Limits, Share, load, parse, parse_share
+from hypernode.fleet.shares import Share, parse_share
+from hypernode.fleet.spec import LIFTED, Fleet, Limits, load, parse
 from hypernode.secrets import Reference
 
 
@@ -293,8 +294,8 @@ def test_a_wrong_setting_is_told_with_its_place_and_a_hint(line, place, message,
 
 
 def test_secrets_are_kept_as_references_of_four_kinds(tmp_path, monkeypatch):
-    monkeypatch.setenv("NR_KEY", "canary-env")
-    (tmp_path / "key").write_text("canary-file")
+    monkeypatch.setenv("NR_KEY", "kept-env")
+    (tmp_path / "key").write_text("kept-file")
     (tmp_path / "fleet.yaml").write_text(
         """\
 version: 1
@@ -315,7 +316,7 @@ nodes:
         "d": Reference("cmd", "pass show 'nr key'"),
     }
     assert made.resolve("e") == {}
-    assert "canary" not in repr(made)
+    assert "kept-" not in repr(made)
 
 
 def test_a_relative_file_starts_from_the_folder_of_the_fleet_file(tmp_path, monkeypatch):
@@ -504,9 +505,14 @@ def test_a_reference_for_a_setting_that_is_not_secret_is_refused():
         ),
         (
             "version: 1\nrollout: {waves: [1, 10%]}",
-            (2, 11, "waves are not supported by this version of hnctl", None),
+            (
+                2,
+                18,
+                "waves must end with 100%, or some nodes would never have their turn",
+                "Write waves: [1, 10%, 100%]",
+            ),
         ),
-        ("version: 1\nrollout: {gates: []}", (2, 11, "gates are not supported by this version of hnctl", None)),
+        ("version: 1\nrollout: {gates: []}", (2, 18, "gates are not supported by this version of hnctl", None)),
         (
             "version: 1\nrollout: {max_failure: 1}",
             (2, 11, "unknown key max_failure in rollout", "Did you mean max_fai"),
@@ -615,7 +621,7 @@ def test_what_is_no_number_within_its_bounds_is_refused(text, column, message):
 
 @pytest.mark.parametrize(("text", "share"), [("1", Share(1)), ("1%", Share(1, True)), ("100%", Share(100, True))])
 def test_max_failures_is_read_from_one_on(text, share):
-    assert fleet(f"version: 1\nrollout: {{max_failures: {text}}}").max_failures == share
+    assert fleet(f"version: 1\nrollout: {{max_failures: {text}}}").rules.max_failures == share
     assert str(share) == text
 
 
@@ -678,7 +684,8 @@ def test_ten_different_mistakes_are_all_told_in_one_go_by_position():
         "Write a reference instead: one of env:, file:, keyring:, cmd:",
         "fleet.yaml:16:7: varnish_enabled stands twice in the settings of node shop; the first is on line 15",
         "fleet.yaml:17:21: max_nodes must be a number from 0, or a percentage such as 10%",
-        "fleet.yaml:18:11: waves are not supported by this version of hnctl",
+        "fleet.yaml:18:18: waves must end with 100%, or some nodes would never have their turn => "
+        "Write waves: [1, 10%, 100%]",
     ]
 
 

@@ -1,0 +1,99 @@
+"""Showing a plan and having it agreed to: an ordinary yes, and one by name for each hazard."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+import click
+
+from hnctl.printing import print_data, print_note
+from hypernode.catalogue import Catalogue
+from hypernode.errors import NotAgreed
+from hypernode.fleet.plan import Confirmation, Plan
+
+
+def agree(
+    plan: Plan,
+    unread: Mapping[str, str],
+    catalogue: Catalogue,
+    *,
+    output: str,
+    ask: bool,
+    yes: bool,
+    confirm: Sequence[Confirmation],
+    force: bool,
+    verbose: bool,
+) -> None:
+    """Show `plan` and have it agreed to.
+
+    Args:
+        plan: What to change.
+        unread: Nodes that could not be read, and why.
+        catalogue: Tells about which settings a node's tool asks.
+        output: The output format; a plan is shown on stderr where stdout is for a machine.
+        ask: Whether an ordinary yes is needed.
+        yes: Whether it was given.
+        confirm: What was confirmed.
+        force: Whether the plan may go beyond its limits.
+        verbose: Whether every node of the plan is shown by itself.
+
+    Raises:
+        UnsafePlan, NotAgreed: It is not.
+    """
+    prompting = _asked_by_tool(plan, catalogue)
+    ask = ask or bool(prompting)
+    if output == "table" and (ask or plan.hazardous):
+        show_plan(plan, unread, verbose=verbose)
+    elif plan.changes and may_ask() and ((ask and not yes) or plan.hazardous):
+        show_plan(plan, unread, verbose=verbose, stderr=True)
+    if plan.changes:
+        plan.raise_if_unsafe([*confirm, *_ask_for_hazards(plan, confirm)], force=force)
+        _ask(plan, prompting, ask=ask, yes=yes)
+
+
+def show_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool, stderr: bool = False) -> None:
+    """Print a plan for a person; on stderr when stdout has a document for a machine."""
+    from hnctl.render.console import capture
+    from hnctl.render.plan import render_plan
+
+    text = capture(render_plan(plan, unread, verbose=verbose), stderr=stderr)
+    (print_note if stderr else print_data)(text)
+
+
+def may_ask() -> bool:
+    """Tell whether somebody is at a terminal to answer."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _ask_for_hazards(plan: Plan, confirmations: Sequence[Confirmation]) -> list[Confirmation]:
+    """On a terminal, have the name typed for each hazardous setting that is not confirmed yet."""
+    if not may_ask():
+        return []
+    open_changes = [
+        change for change in plan.hazardous if not any(one.covers(change, plan.groups) for one in confirmations)
+    ]
+    answers = []
+    for setting in dict.fromkeys(change.setting for change in open_changes):
+        nodes = [change.node for change in open_changes if change.setting == setting]
+        word = nodes[0] if len(nodes) == 1 else f"{setting}={len(nodes)}"
+        if click.prompt(f"Type {word} to agree to {setting} (see Risk above)", err=True, default="") == word:
+            answers += [Confirmation(node, setting) for node in nodes]
+    return answers
+
+
+def _asked_by_tool(plan: Plan, catalogue: Catalogue) -> list[str]:
+    """Return the settings of `plan` about which hypernode-systemctl asks: whoever agrees to it answers that too."""
+    return sorted({c.setting for c in plan.changes if c.node in plan.ways and catalogue[c.setting].tool_prompts})
+
+
+def _ask(plan: Plan, prompting: Sequence[str], *, ask: bool, yes: bool) -> None:
+    if yes or not ask:
+        return
+    if prompting:
+        print_note(f"hypernode-systemctl asks before it changes {', '.join(prompting)}; a yes here answers it.")
+    nodes = len(plan.nodes)
+    if not may_ask():
+        raise NotAgreed("nobody is there to say yes; nothing was changed", hint="Add --yes")
+    if not click.confirm(f"Change {nodes} node{'s' * (nodes != 1)}?", err=True):
+        raise NotAgreed("not agreed; nothing was changed")

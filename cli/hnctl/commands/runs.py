@@ -1,0 +1,141 @@
+"""`hnctl resume` and `rollback`: going on with a run of before, or taking it back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hnctl.command import Command
+from hnctl.connection import Connection
+from hnctl.exits import Exit
+from hnctl.options import connection_options, exclude_option, node_option, output_option, rollout_options
+from hnctl.printing import print_note
+from hypernode.errors import RunIsUnderWay
+from hypernode.places import state_folder
+
+if TYPE_CHECKING:
+    from hypernode.catalogue import Catalogue
+    from hypernode.fleet.history import RunLog
+    from hypernode.fleet.plan import Plan
+
+_RUN = click.argument("run", metavar="RUN|last")
+
+
+@click.command(cls=Command)
+@_RUN
+@exclude_option
+@rollout_options
+@connection_options
+@output_option
+def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: bool, **options: Any) -> Exit:
+    """Go on with a run that was stopped, paused, interrupted or killed.
+
+    It goes on under the same plan, rules and failure budget; options given here win. What was done is read and left
+    alone. What was begun is looked for first, waited for if it still runs, and sent again only when it is not there.
+    Nodes that failed are tried again before any other is begun: each that succeeds gives its place in the budget back.
+
+    Example: hnctl resume last
+    """
+    from hnctl.agreement import agree
+    from hnctl.rollout import Run, check_canaries, person
+    from hnctl.selection import check_excluded
+    from hnctl.values import fetch_from
+    from hypernode.fleet.history import find_run, parse_run
+    from hypernode.fleet.journal import Journal
+    from hypernode.fleet.plan import Confirmation
+    from hypernode.fleet.planfile import fetch_secrets
+
+    link = Connection(verbose=verbose, **options)
+    path = find_run(state_folder() / "runs", run)
+    journal, text = Journal.reopen(path)
+    try:
+        log = parse_run(text, path=str(path))
+        if log.ended_as == "done":
+            print_note(f"The run {log.run} is done: nothing is left to do.")
+            return Exit.OK
+        if "order" in rules:
+            raise click.UsageError("A run keeps the order that it was begun with.")
+        catalogue = link.catalogue()
+        check_excluded(exclude, log.nodes)
+        plan = _plan_of(log, link, catalogue, path).without(exclude)
+        plan = fetch_secrets(plan, partial(fetch_from, Path(log.source.folder)), path=str(path))
+        check_canaries(rules.get("canary", ()), plan.compared)
+        plan = replace(plan, rules=replace(plan.rules, **rules))
+        link.address(plan.nodes)
+        left = plan.without([name for name, node in log.nodes.items() if node.state in ("done", "unchanged")])
+        # Its hazards and its size were agreed to, or there would be no such run.
+        agreed = [Confirmation(change.node, change.setting) for change in left.hazardous]
+        how = {"output": link.value("output"), "yes": options["yes"], "verbose": verbose}
+        agree(left, {}, catalogue, ask=True, confirm=agreed, force=True, **how)
+        journal.go_on(salt=log.salt, message=options["message"], **person())
+        return Run(link, catalogue, plan, journal, options["ignore_running"], past=log.past).carry_out()
+    finally:
+        journal.close()
+
+
+@click.command(cls=Command)
+@_RUN
+@node_option
+@exclude_option
+@rollout_options
+@connection_options
+@output_option
+def rollback(
+    run: str, nodes: tuple[str, ...], exclude: tuple[str, ...], rules: dict[str, Any], verbose: bool, **options: Any
+) -> Exit:
+    """Set back what a run has set, where nobody changed it since.
+
+    Each value goes back to what the journal recorded. What is something else by now has moved on and is left; what
+    cannot be undone is never set back; both are listed. The rest is a plan like any other: it is shown, agreed to,
+    carried out in waves and kept in the history.
+
+    Examples:
+      hnctl rollback last
+      hnctl rollback 20261125-101500-7f3a2c -n kaasshop --yes
+    """
+    from hnctl.render.outcomes import left_line
+    from hnctl.rollout import carry_out, check_canaries, plan_back
+    from hnctl.selection import check_excluded
+    from hypernode.fleet.history import find_run, read_run
+    from hypernode.fleet.journal import is_under_way
+
+    link = Connection(verbose=verbose, **options)
+    path = find_run(state_folder() / "runs", run)
+    log = read_run(path)
+    if is_under_way(path):
+        raise RunIsUnderWay(f"the run {log.run} is under way", hint="Interrupt it first, or wait for its end")
+    catalogue = link.catalogue()
+    check_excluded(exclude, log.nodes)
+    chosen = [name for name in nodes or log.nodes if name not in exclude]
+    made, failures = plan_back(link, catalogue, log, _plan_of(log, link, catalogue, path, with_secrets=False), chosen)
+    check_canaries(rules.get("canary", ()), made.plan.compared)
+    plan = replace(made.plan, rules=replace(made.plan.rules, **{"on_failure": "stop", **rules}))
+    for one in made.left:
+        print_note(left_line(one))
+    if not plan.changes and not failures:
+        print_note(f"Nothing of the run {log.run} is there to be set back.")
+    options["message"] = options["message"] or f"rollback of {log.run}"
+    return carry_out(
+        link,
+        catalogue,
+        plan,
+        failures,
+        source=log.source,
+        ask=True,
+        verbose=verbose,
+        rolls_back=log.run,
+        left=made.left,
+        **options,
+    )
+
+
+def _plan_of(log: RunLog, link: Connection, catalogue: Catalogue, path: Path, *, with_secrets: bool = True) -> Plan:
+    from hypernode.fleet.planfile import load
+
+    raw = json.dumps(log.plan).encode()
+    return load(raw, catalogue, path=str(path), api_url=link.api_url, with_secrets=with_secrets)

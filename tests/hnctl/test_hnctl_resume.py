@@ -1,0 +1,231 @@
+"""Going on with a run: nothing is sent twice without a look, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from kill_loop import loop
+from processes import COMMAND
+from runs import Hnctl, point_to, writes
+
+from hypernode.fleet.journal import Journal
+from hypernode.sandbox.server import Sandbox
+
+
+def test_wherever_a_run_is_killed_it_can_be_gone_on_with_and_changes_each_node_once():
+    with loop(nodes=2, flow_time=0.05, latency=0.0, parallel=2, poll="10ms") as killing:
+        record = 0
+        while killing.die_at(record + 1, "after"):
+            record += 1
+        assert record >= 2 + 2 * 4, "run begun and ended; each node begun, sending, read back, ended"
+
+
+@pytest.fixture
+def box(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """Six nodes with another PHP than the fleet file wishes; the state of this test's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    with Sandbox(nodes=6, flow_time=0.05) as running:
+        point_to(running, monkeypatch)
+        monkeypatch.setenv("HNCTL_POLL_INTERVAL", "10ms")
+        for node in running.names:
+            running.set(node, php_version="8.3")
+        write_fleet(folder, running)
+        yield running
+
+
+def write_fleet(folder: Path, box: Sandbox, rollout: str = "{}", settings: str = "php_version: 8.0") -> None:
+    nodes = ", ".join(f"{name}: " for name in box.names)
+    text = f"version: 1\ndefaults: {{settings: {{{settings}}}}}\nnodes: {{{nodes}}}\nrollout: {rollout}\n"
+    (folder / "fleet.yaml").write_text(text)
+
+
+def php(box: Sandbox) -> list[str]:
+    return [box.settings(name)["php_version"] for name in box.names]
+
+
+def last_run(hnctl: Hnctl) -> str:
+    return str(hnctl("history", "-o", "json").json["runs"][0]["run"])
+
+
+def test_a_run_that_the_budget_stopped_says_how_to_go_on_and_does(hnctl: Hnctl, box: Sandbox, folder: Path):
+    box.set_faults({"reject": sorted(box.names)[1:3]})
+    stopped = hnctl("apply", "--yes", "--parallel", "1", "--max-failures", "2")
+    run = last_run(hnctl)
+    assert stopped.status == 3
+    assert stopped.out.endswith("1 done, 0 unchanged, 2 failed, 0 outcome unknown, 3 not attempted\n")
+    assert stopped.err.splitlines()[-3:] == [
+        "The run was stopped: 2 nodes failed (--max-failures).",
+        f"Go on: hnctl resume {run} --yes",
+        f"Take back what was done: hnctl rollback {run} --yes",
+    ]
+    assert hnctl("history", "-o", "json").json["runs"][0]["state"] == "stopped"
+    again = hnctl("resume", run, "--yes")
+    assert (again.status, len({entry.node for entry in writes(box)})) == (3, 3), "the budget is still spent"
+    box.set_faults({})
+    (folder / "fleet.yaml").unlink()
+    done = hnctl("resume", "last", "--yes", "-o", "json")
+    assert (done.status, done.json["run"], done.json["totals"]["done"]) == (0, run, 6)
+    assert php(box) == ["8.0"] * 6
+    assert [entry.node for entry in writes(box) if entry.changed].count(sorted(box.names)[0]) == 1
+    over = hnctl("resume", run)
+    assert (over.status, over.out) == (0, "")
+    assert over.err == f"The run {run} is done: nothing is left to do.\n"
+    shown = hnctl("history", run)
+    assert shown.out.startswith(f"{run}: done\n")
+    assert shown.out.count("  resumed  ") == 2
+
+
+def test_without_a_yes_nobody_goes_on(hnctl: Hnctl, box: Sandbox):
+    box.set_faults({"reject": list(box.names)})
+    hnctl("apply", "--yes", "--max-failures", "1", "--parallel", "1")
+    refused = hnctl("resume", "last")
+    assert refused.status == 5
+    assert "nobody is there to say yes" in refused.err
+    assert len(writes(box)) == 1
+
+
+def test_a_run_that_is_under_way_is_neither_gone_on_with_nor_taken_back(hnctl: Hnctl, box: Sandbox, folder: Path):
+    box.set_faults({"reject": list(box.names)})
+    hnctl("apply", "--yes")
+    (path,) = (folder / "state" / "hnctl" / "runs").glob("*.jsonl")
+    journal, _ = Journal.reopen(path)
+    try:
+        for command in ("resume", "rollback"):
+            refused = hnctl(command, "last", "--yes")
+            assert refused.status == 5
+            assert f"the run {path.stem} is under way" in refused.err
+        assert hnctl("history", "-o", "json").json["runs"][0]["state"] == "running"
+    finally:
+        journal.close()
+    assert hnctl("history", "-o", "json").json["runs"][0]["state"] == "failed"
+
+
+def test_a_journal_that_was_edited_is_refused_with_its_line(hnctl: Hnctl, box: Sandbox, folder: Path):
+    box.set_faults({"reject": list(box.names)})
+    hnctl("apply", "--yes")
+    (path,) = (folder / "state" / "hnctl" / "runs").glob("*.jsonl")
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3].replace("record", "recrod")
+    path.write_text("\n".join(lines) + "\n")
+    for command in ("resume", "rollback", "history"):
+        refused = hnctl(command, path.stem)
+        assert refused.status == 65
+        assert f"{path}:4:1: it is no record of a run" in refused.err
+    changed = json.loads(lines[0])
+    changed["plan"]["changes"][0]["desired"] = "8.4"
+    path.write_text(json.dumps(changed) + "\n")
+    refused = hnctl("resume", path.stem, "--yes")
+    assert refused.status == 5
+    assert "the changes are not those that the checksum was made of" in refused.err
+
+
+def test_a_deleted_node_fails_by_name_and_a_revoked_token_stops_the_run(
+    hnctl: Hnctl, box: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    hnctl("plan", "-o", "json")
+    (folder / "plan.json").write_text(hnctl("plan", "-o", "json").out)
+    first, second = sorted(box.names)[:2]
+    tokens = dict(box.tokens)
+    monkeypatch.setenv("HYPERNODE_API_TOKENS", json.dumps({**tokens, second: "0" * 40}))
+    stopped = hnctl("apply", "plan.json", "--yes", "--parallel", "1")
+    assert stopped.status == 4
+    assert f"The run was stopped: the API refuses the token of {second}." in stopped.err
+    assert "1 done, 0 unchanged, 1 failed, 0 outcome unknown, 4 not attempted" in stopped.out
+    monkeypatch.setenv("HYPERNODE_API_TOKENS", json.dumps(tokens))
+    assert hnctl("resume", "last", "--yes").status == 0
+    assert [entry.node for entry in writes(box) if entry.changed].count(first) == 1
+
+
+def test_what_a_run_set_is_set_back_and_the_rest_is_listed(hnctl: Hnctl, box: Sandbox, folder: Path):
+    assert hnctl("apply", "--yes").status == 0
+    run = last_run(hnctl)
+    box.set(box.names[0], php_version="8.4")
+    refused = hnctl("rollback", run)
+    assert refused.status == 5, "nobody is there to say yes"
+    one = hnctl("rollback", run, "-n", box.names[1], "--yes")
+    assert one.status == 0
+    assert php(box) == ["8.4", "8.3", "8.0", "8.0", "8.0", "8.0"]
+    rest = hnctl("rollback", run, "--yes", "-o", "json")
+    assert rest.status == 0
+    assert php(box) == ["8.4"] + ["8.3"] * 5
+    assert rest.json["left"] == [
+        {"node": name, "setting": "php_version", "reason": reason}
+        for name, reason in sorted(
+            {box.names[0]: "moved on: it is 8.4 now", box.names[1]: "it is back already"}.items()
+        )
+    ]
+    assert f"{box.names[0]}: php_version is left: moved on: it is 8.4 now\n" in rest.err
+    assert hnctl("history", "-o", "json").json["runs"][0]["message"] == f"rollback of {run}"
+    nothing = hnctl("rollback", run, "--yes")
+    assert nothing.status == 0
+    assert f"Nothing of the run {run} is there to be set back." in nothing.err
+
+
+def test_a_run_that_fails_takes_itself_back_when_it_was_told_to(hnctl: Hnctl, box: Sandbox, folder: Path):
+    names = sorted(box.names)
+    for name in names:
+        box.set(name, mysql_version="5.7")
+    write_fleet(folder, box, "{max_failures: 1, on_failure: rollback}", "php_version: 8.0, mysql_version: '8.0'")
+    box.set_faults({"reject": [names[2]]})
+    failed = hnctl("apply", "--yes", "--parallel", "1", "--confirm", "all:mysql_version=6", "-o", "json")
+    assert failed.status == 3
+    assert php(box) == ["8.3"] * 6
+    assert [box.settings(name)["mysql_version"] for name in names] == ["8.0"] * 2 + ["5.7"] * 4
+    back = failed.json["rollback"]
+    assert (back["exit_code"], back["totals"]["done"]) == (0, 2)
+    assert [(one["node"], one["setting"]) for one in back["left"]] == [(name, "mysql_version") for name in names[:2]]
+    assert all(one["reason"].startswith("irreversible") for one in back["left"])
+    assert "Rolling back 2 nodes, by on_failure: rollback" in failed.err
+    runs = hnctl("history", "-o", "json").json["runs"]
+    assert [run["state"] for run in runs] == ["done", "stopped"]
+
+
+def test_waves_and_canaries_are_options_too(hnctl: Hnctl, box: Sandbox):
+    last = sorted(box.names)[-1]
+    run = hnctl("apply", "--yes", "--waves", "50%,100%", "--canary", last, "--parallel", "1")
+    assert run.status == 0
+    assert [line for line in run.err.splitlines() if line.startswith("Wave")] == [
+        "Wave 1 of 3: 1 node",
+        "Wave 2 of 3: 2 nodes",
+        "Wave 3 of 3: 3 nodes",
+    ]
+    assert writes(box)[0].node == last
+    assert hnctl("apply", "--yes", "--canary", "nosuch").status == 64
+    assert hnctl("apply", "--waves", "1,10%").status == 64
+    assert hnctl("resume", "nosuch").status == 64
+
+
+def test_outside_its_window_a_run_pauses(hnctl: Hnctl, box: Sandbox):
+    closed = "Mon 09:00-09:01 UTC" if datetime.now(UTC).weekday() != 0 else "Tue 09:00-09:01 UTC"
+    paused = hnctl("apply", "--yes", "--window", closed)
+    assert paused.status == 3
+    assert f"The run is paused: nodes are begun {closed} only (--window).\n" in paused.err
+    assert not writes(box)
+    assert hnctl("resume", "last", "--yes", "--window", "always").status == 0
+    assert php(box) == ["8.0"] * 6
+
+
+def test_a_full_disk_stops_the_run_before_what_it_could_not_announce(box: Sandbox, folder: Path):
+    """A real one: a small tmpfs in a mount namespace of its own, or where that is not allowed a limit on files."""
+    state = folder / "state"
+    state.mkdir()
+    mount = f'mount -t tmpfs -o size=16k none "{state}" && "$@"; code=$?; cp -r "{state}" "{folder}/kept"; exit $code'
+    namespaced = subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
+    run = ["unshare", "-rm", "sh", "-c", mount, "sh"] if namespaced else ["sh", "-c", 'ulimit -f 3; "$@"', "sh"]
+    filler = ["--message", "x" * 9000 if namespaced else "x"]
+    done = subprocess.run(
+        [*run, *COMMAND, "apply", "--yes", "--parallel", "2", *filler], capture_output=True, text=True, cwd=folder
+    )
+    assert done.returncode in (3, 5), done.stderr
+    assert "cannot be written: " in done.stderr
+    assert "Traceback" not in done.stderr
+    kept = folder / "kept" if namespaced else state
+    (journal,) = kept.glob("hnctl/runs/*.jsonl")
+    sent = journal.read_text().count('"sending"')
+    assert len(writes(box)) <= sent, "something was sent that is not written down"
+    assert len(writes(box)) < 6
