@@ -46,6 +46,7 @@ ONLY_IMPORTERS = {
 }
 
 PURE = [
+    "fleet/ignores.py",
     "fleet/plan.py",
     "fleet/spec.py",
     "fleet/where.py",

@@ -29,6 +29,7 @@ def explanation_document(
         flow: The newest flow that changed settings of the node, or None.
     """
     layers = fleet.layers(node, setting.name)
+    ignored = fleet.ignored(node).get(setting.name)
     winner = layers[-1] if layers and layers[-1].value is not LIFTED else None
     return {
         "format_version": FORMAT_VERSION,
@@ -36,6 +37,7 @@ def explanation_document(
         "setting": setting.name,
         "managed": winner is not None,
         "desired": _wished(winner) if winner else None,
+        "ignored": {"until": ignored.until.isoformat(), "reason": ignored.reason} if ignored else None,
         "live": MASK if isinstance(live, Secret) else live,
         "layers": [
             {
@@ -64,6 +66,8 @@ def render_explanation(document: Mapping[str, Any]) -> str:
     lines = [f"{document['setting']} on {document['node']}"]
     lines.append(f"  live      {_live(document['live'])}")
     lines.append(f"  desired   {cell(document['desired']) if document['managed'] else 'not managed by the file'}")
+    if ignored := document["ignored"]:
+        lines.append(f"  ignored   until {ignored['until']}: {ignored['reason']}")
     for layer in document["layers"]:
         role = "wins  " if layer["wins"] else "loses "
         lines.append(f"    {role}{cell(layer['value'])}  {layer['layer']}, {layer['place']}")

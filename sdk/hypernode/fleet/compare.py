@@ -34,6 +34,8 @@ class Desired:
     rules: Rules = rules.DEFAULT
     ways: Mapping[str, Way] = field(default_factory=dict)
     """How nodes are reached that are not reached through the API."""
+    ignored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Node to the settings that the file has values for and says to ignore; nodes without any are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,14 @@ class Comparison:
 
 
 def desired_of(fleet: Fleet, nodes: Iterable[str], resolve: Callable[[Reference], Secret]) -> Desired:
-    """Return what `fleet` wishes for `nodes`, its secrets fetched, each once.
+    """Return what `fleet` wishes for `nodes` and does not ignore, its secrets fetched, each once.
 
     Raises:
         FileError: References lead nowhere; all of them, with their places.
     """
     problems: dict[Problem, None] = {}
     secrets: dict[Reference, Secret | None] = {}
-    shared: dict[int, dict[str, Any]] = {}
+    shared: dict[tuple[int, tuple[str, ...]], dict[str, Any]] = {}
 
     def value_of(name: str, wish: Wish) -> Any:
         reference = wish.value
@@ -68,10 +70,14 @@ def desired_of(fleet: Fleet, nodes: Iterable[str], resolve: Callable[[Reference]
 
     values: dict[str, Values] = {}
     layers = {node: fleet.resolve(node) for node in nodes}
+    ignored: dict[str, tuple[str, ...]] = {}
     for node, layer in layers.items():
-        if id(layer) not in shared:
-            shared[id(layer)] = {name: value_of(name, wish) for name, wish in layer.items()}
-        values[node] = shared[id(layer)]
+        left = tuple(sorted(layer.keys() & fleet.ignored(node).keys()))
+        if left:
+            ignored[node] = left
+        if (key := (id(layer), left)) not in shared:
+            shared[key] = {name: value_of(name, wish) for name, wish in layer.items() if name not in left}
+        values[node] = shared[key]
     if problems:
         raise FileError(fleet.path, sorted(problems))
     members: dict[str, list[str]] = {group: [] for group in fleet.groups}
@@ -86,6 +92,7 @@ def desired_of(fleet: Fleet, nodes: Iterable[str], resolve: Callable[[Reference]
         fleet.limits,
         fleet.rules,
         {node: way for node in layers if (way := fleet.way(node)).by_tool},
+        ignored,
     )
 
 

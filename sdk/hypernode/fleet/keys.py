@@ -88,6 +88,17 @@ ROLLOUT_KEYS = {
     ),
     "gates": Key("What has to hold after each wave.", {"type": ["array", "null"]}),
 }
+_WORD: Mapping[str, Any] = {"type": ["string", "number", "boolean"], "pattern": r"\S"}  # YAML's types, not ours
+IGNORE_KEYS = {
+    "node": Key("The node that it is about.", _WORD),
+    "group": Key("In place of a node: all nodes of this group.", _WORD),
+    "setting": Key("The setting that is left as it is.", {"$ref": "#/$defs/name"}),
+    "reason": Key("Why.", _WORD),
+    "until": Key(
+        "The last day, such as 2026-12-31; after it the file is refused until the entry is renewed or taken out.",
+        {"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"},
+    ),
+}
 TOP_KEYS = {
     "version": Key("The version of this format.", {"enum": [VERSION, str(VERSION)]}),
     "defaults": Key("The layer below all others.", {"$ref": "#/$defs/layer"}),
@@ -95,4 +106,5 @@ TOP_KEYS = {
     "nodes": Key("The nodes, by name.", {"$ref": "#/$defs/nodes"}),
     "rollout": Key("How a plan is carried out.", {"$ref": "#/$defs/rollout"}),
     "limits": Key("How large a plan may be without --force.", {"$ref": "#/$defs/limits"}),
+    "ignore": Key("Settings that are left as they are until a day.", {"$ref": "#/$defs/ignore"}),
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hypernode.catalogue import Catalogue, Setting, as_text
-from hypernode.fleet.keys import LAYER_KEYS, LIMIT_KEYS, NODE_KEYS, ROLLOUT_KEYS, SSH_KEYS, TOP_KEYS, Key
+from hypernode.fleet.keys import IGNORE_KEYS, LAYER_KEYS, LIMIT_KEYS, NODE_KEYS, ROLLOUT_KEYS, SSH_KEYS, TOP_KEYS, Key
 from hypernode.names import NODE_PATTERN
 from hypernode.secrets import KINDS
 
@@ -30,6 +30,8 @@ def make_schema(catalogue: Catalogue) -> dict[str, Any]:
             "ssh": _or_null(_object(SSH_KEYS)),
             "limits": _or_null(_object(LIMIT_KEYS)),
             "rollout": _or_null(_object(ROLLOUT_KEYS)),
+            "ignore": {"type": ["array", "null"], "items": _ignored()},
+            "name": {"enum": sorted(settings)},
             "settings": _or_null({"type": "object", "properties": settings, "additionalProperties": False}),
         },
     }
@@ -40,6 +42,14 @@ def _object(keys: Mapping[str, Key]) -> dict[str, Any]:
         "type": "object",
         "properties": {name: {"description": key.text, **key.schema} for name, key in keys.items()},
         "additionalProperties": False,
+    }
+
+
+def _ignored() -> dict[str, Any]:
+    return {
+        **_object(IGNORE_KEYS),
+        "required": ["setting", "reason", "until"],
+        "oneOf": [{"required": ["node"]}, {"required": ["group"]}],
     }
 
 

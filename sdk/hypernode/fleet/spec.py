@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeVar
@@ -18,6 +19,7 @@ import yaml
 from hypernode.catalogue import Catalogue, Value
 from hypernode.errors import InputError
 from hypernode.fleet import rules
+from hypernode.fleet.ignores import Ignore, Ignores, read_ignores
 from hypernode.fleet.keys import (
     LAYER_KEYS,
     LIMIT_KEYS,
@@ -96,6 +98,7 @@ class Fleet:
     """How a plan for it is carried out."""
     ways: Mapping[str, Way] = field(default_factory=dict)
     """What layers say of the way, by their names (see `Wish.layer`); those that say nothing are left out."""
+    ignores: Ignores = field(default_factory=dict)
     _resolved: dict[tuple[str, ...], Layer] = field(default_factory=dict, repr=False, compare=False)
 
     def resolve(self, node: str) -> Layer:
@@ -116,6 +119,13 @@ class Fleet:
         said = self.ways.get(f"node {node}")
         return way if said is None else said.over(way)
 
+    def ignored(self, node: str) -> Mapping[str, Ignore]:
+        """Return what is left as it is on `node`, by setting; what the node's own entry says wins."""
+        if not self.ignores:
+            return {}
+        layers = [*(f"group {group}" for group in self.nodes[node]), f"node {node}"]
+        return {name: entry for layer in layers for name, entry in self.ignores.get(layer, {}).items()}
+
     def layers(self, node: str, setting: str) -> list[Wish]:
         """Return all that the file says of one setting of `node`, the winner last."""
         layers = [self.defaults, *(self.groups[group] for group in self.nodes[node]), self.own.get(node, {})]
@@ -133,16 +143,23 @@ def _laid_over(layers: Iterable[Layer]) -> Layer:
     return {name: wish for name, wish in merged.items() if wish.value is not LIFTED}
 
 
-def load(path: Path, catalogue: Catalogue, *, with_secrets: bool = True) -> Fleet:
+def load(path: Path, catalogue: Catalogue, *, with_secrets: bool = True, today: date | None = None) -> Fleet:
     """Read the fleet file at `path`; see `parse`.
 
     Raises:
         FileError: With all its problems.
     """
-    return parse(read_file(path), catalogue, path=str(path), with_secrets=with_secrets)
+    return parse(read_file(path), catalogue, path=str(path), with_secrets=with_secrets, today=today)
 
 
-def parse(raw: bytes, catalogue: Catalogue, *, path: str = "fleet.yaml", with_secrets: bool = True) -> Fleet:
+def parse(
+    raw: bytes,
+    catalogue: Catalogue,
+    *,
+    path: str = "fleet.yaml",
+    with_secrets: bool = True,
+    today: date | None = None,
+) -> Fleet:
     """Return the fleet that `raw` describes.
 
     Args:
@@ -151,13 +168,15 @@ def parse(raw: bytes, catalogue: Catalogue, *, path: str = "fleet.yaml", with_se
         path: For messages; ``file:`` references start from its folder.
         with_secrets: Whether references to secrets have to lead somewhere: not for one who only wants to know which
             nodes there are.
+        today: Entries of ``ignore`` that end before it have expired; None: the day that it is here.
 
     Raises:
         FileError: With all its problems, by position.
     """
     tree = compose(raw, path)
     problems = Problems(path)
-    fleet = _Reader(catalogue, Path(path).parent if with_secrets else None, problems).fleet(tree, path)
+    folder = Path(path).parent if with_secrets else None
+    fleet = _Reader(catalogue, folder, problems, today or date.today()).fleet(tree, path)
     problems.raise_if_any()
     return fleet
 
@@ -196,7 +215,8 @@ class _Mistake(NamedTuple):
 class _Reader:
     """Reads one tree, and tells what is wrong with it on the way."""
 
-    def __init__(self, catalogue: Catalogue, folder: Path | None, problems: Problems) -> None:
+    def __init__(self, catalogue: Catalogue, folder: Path | None, problems: Problems, today: date) -> None:
+        self._today = today
         self._catalogue = catalogue
         self._folder = folder
         self._problems = problems
@@ -234,6 +254,14 @@ class _Reader:
             Limits(self._share(limits, "max_nodes"), most.number if most else None),
             rules.read_rules(rollout, self._problems, nodes),
             self._ways,
+            read_ignores(
+                top.get("ignore"),
+                self._catalogue,
+                nodes=nodes,
+                groups=groups,
+                today=self._today,
+                problems=self._problems,
+            ),
         )
         self._check_ways(fleet, keys_of)
         return fleet

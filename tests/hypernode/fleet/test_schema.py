@@ -88,7 +88,12 @@ nodes:
   kaasshop: {groups: [magento], via: ssh, ssh: {host: '{node}.example.com', port: 22, user: app}}
 rollout: {max_failures: 10%}
 limits: {max_nodes: 30%, max_changes: 500}
+ignore:
+  - {node: kaasshop, setting: php_version, reason: "ticket 42", until: 2999-12-31}
+  - {group: magento, setting: php_version, reason: 42, until: '2999-12-31'}
 """,
+    "nothing ignored": "version: 1\nignore:",
+    "an empty list of what is ignored": "version: 1\nignore: []",
     "limits nobody set": "version: 1\nlimits: {max_nodes: , max_changes: ~}\nrollout: {max_failures: null}",
     "numbers": "version: 1\nlimits: {max_nodes: 0, max_changes: 0}\nrollout: {max_failures: 1}",
     "most": "version: 1\nlimits: {max_nodes: 100%}\nrollout: {max_failures: 100%}",
@@ -119,7 +124,25 @@ def test_what_the_reader_accepts_the_schema_accepts(text):
     assert schema_takes(text)
 
 
+def with_entry(entry: str) -> str:
+    return f"version: 1\nnodes: {{shop: }}\ngroups: {{g: }}\nignore: [{{{entry}}}]"
+
+
 REFUSED = {
+    "ignore as a mapping": "version: 1\nignore: {shop: php_version}",
+    "ignored nowhere": with_entry("setting: php_version, reason: x, until: 2999-01-01"),
+    "ignored in two places": with_entry("node: shop, group: g, setting: php_version, reason: x, until: 2999-01-01"),
+    "ignored without a setting": with_entry("node: shop, reason: x, until: 2999-01-01"),
+    "ignored without a reason": with_entry("node: shop, setting: php_version, until: 2999-01-01"),
+    "ignored for an empty reason": with_entry("node: shop, setting: php_version, reason: ' ', until: 2999-01-01"),
+    "ignored for ever": with_entry("node: shop, setting: php_version, reason: x"),
+    "ignored until a word": with_entry("node: shop, setting: php_version, reason: x, until: soon"),
+    "ignored until month 13": with_entry("node: shop, setting: php_version, reason: x, until: 2999-13-01"),
+    "an unknown setting ignored": with_entry("node: shop, setting: php_versoin, reason: x, until: 2999-01-01"),
+    "a read-only setting ignored": with_entry("node: shop, setting: varnish_secret, reason: x, until: 2999-01-01"),
+    "an unknown key of an entry": with_entry(
+        "node: shop, setting: php_version, reason: x, until: 2999-01-01, since: 2020-01-01"
+    ),
     "no version": "nodes: {}",
     "another version": "version: 2",
     "no mapping": "- 1",
@@ -185,6 +208,9 @@ def test_what_the_reader_refuses_by_its_form_the_schema_refuses(text):
 
 
 BEYOND = {
+    "an ignored node that is not there": with_entry("node: sjop, setting: php_version, reason: x, until: 2999-01-01"),
+    "a last day that is over": with_entry("node: shop, setting: php_version, reason: x, until: 2020-01-01"),
+    "a day that no calendar has": with_entry("node: shop, setting: php_version, reason: x, until: 2999-02-30"),
     "a group that is not there": "version: 1\nnodes: {a: {groups: [b]}}",
     "a secret that is not there": with_setting("new_relic_secret: env:HNCTL_TEST_UNSET"),
     "a number that equals a version": with_setting("php_version: 8.30"),
