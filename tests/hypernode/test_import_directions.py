@@ -46,6 +46,7 @@ ONLY_IMPORTERS = {
 }
 
 PURE = [
+    "fleet/drift.py",
     "fleet/ignores.py",
     "fleet/plan.py",
     "fleet/spec.py",

@@ -1,0 +1,142 @@
+"""Why nodes are not as the fleet file says: the runs of before tell what we have applied. Pure.
+
+A value that differs has one of three causes. What we last applied is not there any more: it was *changed there*. It is
+there, and the file wishes another by now: *not applied yet*. We never applied any: *never managed*. Only what ended
+well counts as applied; of a write whose outcome is not known nobody can say who is to blame for what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from hypernode.catalogue import UNREADABLE, SettingValue
+from hypernode.fleet.history import NodeLog, RunLog
+from hypernode.fleet.journal import hashed
+from hypernode.fleet.plan import Change, Plan
+from hypernode.secrets import Secret
+
+if TYPE_CHECKING:
+    from hypernode.api.models import Flow
+
+Cause = Literal["changed there", "not applied yet", "never managed"]
+CAUSES: tuple[Cause, ...] = get_args(Cause)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The last time that a run set a setting of a node, and ended well there."""
+
+    value: Any
+    """As its journal keeps it: a secret as a hash."""
+    run: str
+    who: str
+    at: datetime
+    """When that run began, by the clock of its machine."""
+    flows: frozenset[str]
+    """Uuids of the flows that the run had on the node."""
+    ours: frozenset[str]
+    """Those, and the ones of all later runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One value that is not as the fleet file says, and why."""
+
+    change: Change
+    """What the node has, and what the file wishes."""
+    cause: Cause
+    applied: Applied | None = None
+    """None: never."""
+    moved_on: bool = False
+    """Whether the file wishes another value than was applied."""
+
+
+def find_drift(plan: Plan, runs: Iterable[RunLog], *, api_url: str) -> list[Drift]:
+    """Return the cause of every change of `plan`, in its order, but of those whose current value nobody can read.
+
+    Args:
+        plan: How the nodes and the file differ now.
+        runs: Those of before, the newest first. No more of them are taken than are needed.
+        api_url: Runs against another API were about other nodes, whatever their names.
+    """
+    left: dict[str, dict[str, Change]] = {}
+    for change in plan.changes:
+        if change.current != UNREADABLE:
+            left.setdefault(change.node, {})[change.setting] = change
+    found: dict[tuple[str, str], Drift] = {}
+    ours: dict[str, set[str]] = {}
+    # Nothing is taken of `runs` before it is needed: it may read files.
+    todo = iter(runs)
+    while left and (log := next(todo, None)) is not None:
+        if log.plan.get("api_url") != api_url:
+            continue
+        for node in log.nodes.keys() & left.keys():
+            told = log.nodes[node]
+            ours.setdefault(node, set()).update(told.flows)
+            for name in sorted(_applied(told) & left[node].keys()):
+                found[node, name] = _judge(left[node].pop(name), log, told, frozenset(ours[node]))
+            if not left[node]:
+                del left[node]
+    return [
+        found.get((change.node, change.setting)) or Drift(change, "never managed")
+        for change in plan.changes
+        if change.current != UNREADABLE
+    ]
+
+
+def _applied(told: NodeLog) -> Collection[str]:
+    """Return the settings that a run has set. One that was gone on with may have found them as it had sent them."""
+    return told.sent.keys() if told.state in ("done", "unchanged") else frozenset()
+
+
+def _judge(change: Change, log: RunLog, told: NodeLog, ours: frozenset[str]) -> Drift:
+    kept = told.sent[change.setting]
+    at = datetime.fromisoformat(log.started_at)
+    applied = Applied(kept, log.run, log.who, at, frozenset(told.flows), ours)
+    cause: Cause = "not applied yet" if _is_kept(change.current, kept, log.salt) else "changed there"
+    return Drift(change, cause, applied, not _is_kept(change.desired, kept, log.salt))
+
+
+def _is_kept(value: SettingValue, kept: object, salt: str) -> bool:
+    """Tell whether `value` is the one that a journal has `kept`; for Python True equals 1, and here it does not."""
+    spelled = hashed(value, salt) if isinstance(value, Secret) else value
+    return spelled.__class__ is kept.__class__ and spelled == kept
+
+
+def put_back(plan: Plan, drift: Iterable[Drift]) -> Plan:
+    """Return `plan` with only those changes that put back what we applied, it was changed there, and is still wished.
+
+    A node whose changes are all left out counts as not compared: it is not as wished.
+    """
+    kept = {(one.change.node, one.change.setting) for one in drift if one.cause == "changed there" and not one.moved_on}
+    changes = tuple(change for change in plan.changes if (change.node, change.setting) in kept)
+    nodes = {change.node for change in changes}
+    left_out = set(plan.nodes) - nodes
+    groups = {group: tuple(node for node in members if node in nodes) for group, members in plan.groups.items()}
+    return replace(
+        plan,
+        changes=changes,
+        compared=tuple(node for node in plan.compared if node not in left_out),
+        groups={group: members for group, members in groups.items() if members},
+        order=tuple(node for node in plan.order if node in nodes),
+        ways={node: way for node, way in plan.ways.items() if node not in left_out},
+    )
+
+
+def flows_since(flows: Iterable[Flow], applied: Applied) -> list[Flow]:
+    """Return the flows that changed settings after what was `applied`, and are not ours.
+
+    Args:
+        flows: The node's logbook, newest first. It is read no further than to the flow of what was applied.
+        applied: What, and when.
+    """
+    found = []
+    for flow in flows:
+        if flow.uuid in applied.flows or (flow.created_at is not None and flow.created_at < applied.at):
+            break
+        if flow.name == "update_node" and flow.uuid not in applied.ours:
+            found.append(flow)
+    return found
