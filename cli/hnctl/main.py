@@ -24,6 +24,7 @@ COMMANDS = {
     "completion": ("completion", "Print the completion script for a shell."),
     "config": ("config", "Show the configuration and where each value came from."),
     "diff": ("rollout", "Show how nodes differ from the fleet file."),
+    "drift": ("drift", "Tell which values are not as the fleet file says, and why."),
     "explain": ("file", "Tell where the value of one setting comes from."),
     "export": ("file", "Write a fleet file of what exists to stdout."),
     "flows": ("flows", "Show or follow the flows of a node."),

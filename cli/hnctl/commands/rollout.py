@@ -44,8 +44,9 @@ def diff(detailed_exitcode: bool, verbose: bool, **options: Any) -> Exit:
     Example: hnctl diff -f fleet.yaml --group magento --detailed-exitcode
     """
     link = Connection(verbose=verbose, **options)
-    _, comparison = _compare(link, **options)
+    _, comparison = compare_with_file(link, **options)
     _emit_plan(link, comparison, verbose=verbose)
+    tell_ignored(comparison)
     return _status(comparison, detailed=detailed_exitcode)
 
 
@@ -66,8 +67,9 @@ def plan(verbose: bool, **options: Any) -> Exit:
     from hypernode.errors import UnsafePlan
 
     link = Connection(verbose=verbose, **options)
-    _, comparison = _compare(link, **options)
+    _, comparison = compare_with_file(link, **options)
     _emit_plan(link, comparison, verbose=verbose)
+    tell_ignored(comparison)
     try:
         comparison.plan.raise_if_unsafe()
     except UnsafePlan as exc:
@@ -79,12 +81,13 @@ def plan(verbose: bool, **options: Any) -> Exit:
 @click.command(cls=Command)
 @click.argument("plan_file", metavar="[PLAN.json]", required=False, type=click.Path())
 @option("--checksum", metavar="SUM", help="Refuse unless the plan made now has this checksum.")
+@option("--only-drift", is_flag=True, help="Put back what was changed on the nodes since we applied it, nothing else.")
 @selection_options
 @rollout_options
 @connection_options
 @refresh_option
 @output_option
-def apply(plan_file: str | None, checksum: str | None, verbose: bool, **options: Any) -> Exit:
+def apply(plan_file: str | None, checksum: str | None, only_drift: bool, verbose: bool, **options: Any) -> Exit:
     """Bring nodes to the fleet file, or carry out a plan that was reviewed before.
 
     The plan is shown and asked about. Each node is read again, changed with one request, waited for and read back.
@@ -94,19 +97,29 @@ def apply(plan_file: str | None, checksum: str | None, verbose: bool, **options:
       hnctl apply -f fleet.yaml
       hnctl apply plan.json --yes
       hnctl apply --yes --max-failures 5% --confirm kaasshop:mysql_version
+      hnctl apply --yes --only-drift
     """
     from hnctl.rollout import carry_out, source_of
 
     link = Connection(verbose=verbose, **options)
     if plan_file is not None:
+        if only_drift:
+            raise click.UsageError("A plan is applied as it is: --only-drift makes one anew.")
         return _apply_file(link, Path(plan_file), checksum, verbose=verbose, **options)
-    catalogue, comparison = _compare(link, **options)
+    catalogue, comparison = compare_with_file(link, **options)
     made = comparison.plan
+    if only_drift:
+        from hnctl.drift import cut_to_drift
+
+        made = cut_to_drift(link, made)
     if checksum is not None and checksum != made.checksum:
         raise PlanIsStale(
             f"the plan made now has the checksum {made.checksum}, not {checksum}; nothing was changed",
             hint="Look at it with `hnctl diff`, and review it again",
         )
+    if only_drift and not made.changes and not comparison.failures and link.value("output") == "table":
+        print_data("Nothing to put back")  # "in sync" would be wrong: other differences may be left out
+        return Exit.OK
     source = source_of(fleet_path(link, options["selection"].file))
     return carry_out(link, catalogue, made, comparison.failures, source=source, ask=True, verbose=verbose, **options)
 
@@ -145,7 +158,7 @@ def _given(name: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def _compare(
+def compare_with_file(
     link: Connection, *, selection: Selection, refresh: bool, rules: Mapping[str, Any] | None = None, **_: Any
 ) -> tuple[Catalogue, Comparison]:
     """Read the fleet file and the chosen nodes, and plan."""
@@ -160,6 +173,13 @@ def _compare(
     chosen = choose_in_fleet(selection, fleet)
     desired: Desired = desired_of(fleet, chosen, partial(fetch_from, path.parent))
     return catalogue, compare_nodes(link, catalogue, desired, selection.where, rules)
+
+
+def tell_ignored(comparison: Comparison) -> None:
+    """Tell on stderr how many values the fleet file says to ignore."""
+    if count := comparison.ignored:
+        verb = "value is" if count == 1 else "values are"
+        print_note(f"{count:,} {verb} ignored; `ignore` in the fleet file says why.")
 
 
 def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> None:

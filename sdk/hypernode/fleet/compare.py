@@ -44,6 +44,8 @@ class Comparison:
 
     plan: Plan
     failures: Mapping[str, HypernodeError]
+    ignored: int = 0
+    """How many values of the compared nodes the file says to ignore."""
 
 
 def desired_of(fleet: Fleet, nodes: Iterable[str], resolve: Callable[[Reference], Secret]) -> Desired:
@@ -169,4 +171,4 @@ def compare(
         ways=desired.ways,
         sizes=sizes,
     )
-    return Comparison(plan, failures)
+    return Comparison(plan, failures, sum(len(desired.ignored.get(node, ())) for node in plan.compared))

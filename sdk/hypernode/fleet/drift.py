@@ -134,8 +134,9 @@ def flows_since(flows: Iterable[Flow], applied: Applied) -> list[Flow]:
         applied: What, and when.
     """
     found = []
+    since = applied.at.replace(microsecond=0)  # the logbook tells whole seconds (CONTRACT.md 1.6)
     for flow in flows:
-        if flow.uuid in applied.flows or (flow.created_at is not None and flow.created_at < applied.at):
+        if flow.uuid in applied.flows or (flow.created_at is not None and flow.created_at < since):
             break
         if flow.name == "update_node" and flow.uuid not in applied.ours:
             found.append(flow)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -222,6 +223,12 @@ def test_flows_since_are_those_of_others_that_change_settings_after_our_own():
 def test_without_our_own_flow_in_the_logbook_the_time_of_the_run_tells():
     assert [one.uuid for one in flows_since([flow("x", 2), flow("y", 0), flow("z", -1)], APPLIED)] == ["x", "y"]
     assert [one.uuid for one in flows_since([flow("x", None), flow("y", 1)], APPLIED)] == ["x", "y"]
+
+
+def test_the_time_of_the_run_counts_to_the_second_as_the_logbook_does():
+    applied = replace(APPLIED, at=MONDAY + timedelta(seconds=10, milliseconds=900))
+    flows = [flow("x", 10 / 3600), flow("y", 9 / 3600)]
+    assert [one.uuid for one in flows_since(flows, applied)] == ["x"]
 
 
 def test_the_logbook_is_read_no_further_than_to_our_own_flow():
