@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from nodes_by_ssh import NodesBySsh
 from odd_servers import by_path, serving
 from runs import Hnctl, point_to, writes
 
@@ -108,7 +110,7 @@ def test_only_drift_puts_back_what_was_changed_there_and_nothing_else(hnctl: Hnc
     assert hnctl("drift", "--fail-on", "changed").status == 0
     again = hnctl("apply", "--only-drift", "--yes")
     assert (again.status, len(writes(box))) == (0, 1)
-    assert "In sync" not in again.out + again.err
+    assert again.out == "Nothing to put back\n"
 
 
 def test_only_drift_leaves_what_the_file_wishes_another_value_for_by_now(
@@ -170,6 +172,20 @@ def test_a_logbook_that_cannot_be_read_is_told_and_the_cause_all_the_same(
     assert found.err.startswith(f"{three}: its logbook cannot be read: the logbook answered a flow")
     (row,) = found.json["drift"]
     assert (row["cause"], row["flows"]) == ("changed there", None)
+
+
+def test_a_node_that_is_reached_by_its_tool_has_a_cause_and_no_flows(
+    hnctl: Hnctl, nodes: NodesBySsh, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    node = nodes.only("local", monkeypatch, {"php_version": "8.3"})
+    nodes.box.set(node, php_version="8.1")
+    applied(os.environ.get("HNCTL_API_URL", nodes.box.url), folder, node, php_version="8.3")
+    found = hnctl("drift", "-o", "json")
+    assert (found.status, found.err) == (2, "")
+    (row,) = found.json["drift"]
+    assert (row["cause"], row["flows"]) == ("changed there", None)
+    assert "since then" not in hnctl("drift").out
 
 
 def test_without_drift_the_status_is_0_and_fail_on_tells_what_counts(hnctl: Hnctl, box: Sandbox, folder: Path):

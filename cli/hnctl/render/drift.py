@@ -31,6 +31,7 @@ def drift_row(one: Drift, flows: Sequence[Flow] | None) -> dict[str, Any]:
         "secret": change.secret,
         "reference": change.reference,
         "moved_on": one.moved_on,
+        "unclear_run": one.unclear,
         "applied": applied
         and {
             "value": None if change.secret else applied.value,
@@ -101,6 +102,8 @@ def _changed(one: Drift, flows: Sequence[Flow] | None) -> Iterable[str]:
     yield f"  {change.node}  {change.setting}  {_applied_value(one)} -> {change.before}"
     if one.applied is not None:
         yield f"    applied by {_by(one.applied)}"
+    if one.unclear is not None:
+        yield f"    run {one.unclear} sent it since and did not end well: this may be its doing"
     for flow in (flows or ())[:_MOST_FLOWS]:
         yield f"    since then {_flow(flow)}"
     if flows is not None and not flows:

@@ -7,7 +7,7 @@ well counts as applied; of a write whose outcome is not known nobody can say who
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Cause = Literal["changed there", "not applied yet", "never managed"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
+_APPLIED = ("done", "unchanged")
+"""How a node ends where what was sent counts as applied. A run that was gone on with may find its own write there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Drift:
     """None: never."""
     moved_on: bool = False
     """Whether the file wishes another value than was applied."""
+    unclear: str | None = None
+    """The last run that sent a value since then and did not end well there: what is there now may be its doing."""
 
 
 def find_drift(plan: Plan, runs: Iterable[RunLog], *, api_url: str) -> list[Drift]:
@@ -67,6 +71,7 @@ def find_drift(plan: Plan, runs: Iterable[RunLog], *, api_url: str) -> list[Drif
         if change.current != UNREADABLE:
             left.setdefault(change.node, {})[change.setting] = change
     found: dict[tuple[str, str], Drift] = {}
+    unclear: dict[tuple[str, str], str] = {}
     ours: dict[str, set[str]] = {}
     # Nothing is taken of `runs` before it is needed: it may read files.
     todo = iter(runs)
@@ -76,20 +81,19 @@ def find_drift(plan: Plan, runs: Iterable[RunLog], *, api_url: str) -> list[Drif
         for node in log.nodes.keys() & left.keys():
             told = log.nodes[node]
             ours.setdefault(node, set()).update(told.flows)
-            for name in sorted(_applied(told) & left[node].keys()):
-                found[node, name] = _judge(left[node].pop(name), log, told, frozenset(ours[node]))
+            for name in sorted(told.sent.keys() & left[node].keys()):
+                if told.state in _APPLIED:
+                    judged = _judge(left[node].pop(name), log, told, frozenset(ours[node]))
+                    found[node, name] = replace(judged, unclear=unclear.get((node, name)))
+                else:
+                    unclear.setdefault((node, name), log.run)
             if not left[node]:
                 del left[node]
     return [
-        found.get((change.node, change.setting)) or Drift(change, "never managed")
+        found.get(place) or Drift(change, "never managed", unclear=unclear.get(place))
         for change in plan.changes
-        if change.current != UNREADABLE
+        if change.current != UNREADABLE and (place := (change.node, change.setting))
     ]
-
-
-def _applied(told: NodeLog) -> Collection[str]:
-    """Return the settings that a run has set. One that was gone on with may have found them as it had sent them."""
-    return told.sent.keys() if told.state in ("done", "unchanged") else frozenset()
 
 
 def _judge(change: Change, log: RunLog, told: NodeLog, ours: frozenset[str]) -> Drift:

@@ -103,6 +103,21 @@ def test_what_did_not_end_well_does_not_count_as_applied(state: str | None):
     assert cause("8.3", "8.2", unclear, run(0, {"shop": {"php_version": "8.2"}})) == "changed there"
 
 
+def test_a_later_run_that_sent_it_and_did_not_end_well_is_named():
+    made = plan({"shop": {"php_version": "8.3"}}, {"shop": {"php_version": "8.2"}})
+    runs = [
+        run(3, {"shop": {"mysql_version": "8.0"}}, state="unknown"),
+        run(2, {"shop": {"php_version": "8.3"}}, state="unknown"),
+        run(1, {"shop": {"php_version": "8.4"}}, state="failed"),
+    ]
+    (found,) = find_drift(made, runs, api_url=API)
+    assert (found.cause, found.unclear) == ("never managed", "run2")
+    (found,) = find_drift(made, [*runs, run(0, {"shop": {"php_version": "8.2"}})], api_url=API)
+    assert (found.cause, found.unclear) == ("changed there", "run2")
+    (found,) = find_drift(made, [run(4, {"shop": {"php_version": "8.2"}}), *runs], api_url=API)
+    assert (found.cause, found.unclear) == ("changed there", None)
+
+
 def test_a_run_that_found_its_own_write_when_it_was_gone_on_with_has_applied_it():
     assert cause("8.1", "8.3", run(0, {"shop": {"php_version": "8.3"}}, state="unchanged")) == "changed there"
 
