@@ -19,11 +19,11 @@ from hypernode.printable import printable
 
 
 def find_causes(link: Connection, plan: Plan) -> list[Drift]:
-    """Return why the values of `plan` differ; of those that nobody can read it is told how many there are."""
+    """Return why the values of `plan` differ; it is told of how many nobody can say."""
     found = find_drift(plan, _runs(), api_url=link.api_url)
     if hidden := len(plan.changes) - len(found):
         which = "1 value is" if hidden == 1 else f"{hidden:,} values are"
-        print_note(f"{which} not told by the node's tool: whether somebody changed it cannot be said (hnctl diff).")
+        print_note(f"{which} not told by the node's tool, and so no cause can be told either; `hnctl diff` shows more.")
     return found
 
 

@@ -245,6 +245,18 @@ def _lines(draw: st.DrawFn) -> list[tuple[str, str]]:
     return lines
 
 
+def _ignoring(places: list[str]) -> st.SearchStrategy[str]:
+    """Return what may stand under ``ignore``, most of it odd, for one of `places` that there are."""
+    if not places:
+        return st.sampled_from(["", "ignore: []\n", "ignore: {}\n", "ignore:\n"])
+    reason = st.sampled_from(["x", "x", "42", "true", "''", "~", "[]", "!clear "])
+    setting = st.sampled_from(["php_version", "php_version", "new_relic_secret", "varnish_secret", "nope", "~"])
+    until = st.sampled_from(["2999-12-31", "2999-12-31", "'2999-12-31'", "29991231", "2999-13-01", "soon", "~", "2999"])
+    parts = st.tuples(st.sampled_from([*places, "node: ~", "reason: y"]), setting, reason, until)
+    entry = parts.map(lambda part: f"{{{part[0]}, setting: {part[1]}, reason: {part[2]}, until: {part[3]}}}")
+    return entry.map(lambda one: f"ignore: [{one}]\n")
+
+
 @st.composite
 def _documents(draw: st.DrawFn) -> str:
     def layer(*more: str) -> str:
@@ -257,7 +269,9 @@ def _documents(draw: st.DrawFn) -> str:
     text = f"version: {draw(st.sampled_from(['1', '1', '1', '2']))}\n"
     text += f"defaults: {layer()}\ngroups:\n" + "".join(f"  {group}: {layer('via: api')}\n" for group in groups)
     names = st.lists(st.sampled_from(["shop", "x1", "shop-ephab", "Shop", "../x"]), unique=True, max_size=2)
-    text += "nodes:\n" + "".join(f"  {n}: {layer('groups: [' + ', '.join(groups) + ']')}\n" for n in draw(names))
+    nodes = draw(names)
+    text += "nodes:\n" + "".join(f"  {n}: {layer('groups: [' + ', '.join(groups) + ']')}\n" for n in nodes)
+    text += draw(_ignoring([f"node: {node}" for node in nodes] + [f"group: {group}" for group in groups]))
     text += f"limits: {{max_nodes: {draw(share)}, max_changes: {draw(share)}}}\n"
     return text + f"rollout: {{max_failures: {draw(share)}}}\n"
 
