@@ -41,7 +41,15 @@ def applied(api_url: str, folder: Path, node: str, flows: tuple[str, ...] = (), 
     """Write down a run of now that set `values` on `node`, as `apply` would; returns its name."""
     journal = Journal(runs_folder(folder))
     plan = {"checksum": "", "api_url": api_url, "changes": []}
-    about = {"host": "laptop", "job": None, "message": None, "file": None, "rolls_back": None}
+    about = {
+        "host": "laptop",
+        "job": None,
+        "message": None,
+        "folder": "/",
+        "file": None,
+        "digest": None,
+        "rolls_back": None,
+    }
     journal.begin(who="jan@laptop", pid=1, plan=plan, **about)
     journal.announce("node begun", node=node)
     journal.announce("sending", node=node, settings=journal.values(values))

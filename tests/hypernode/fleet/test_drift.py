@@ -45,6 +45,8 @@ def run(
             "host": "h",
             "salt": salt,
             "file": None,
+            "folder": "/",
+            "digest": None,
             "rolls_back": None,
             "plan": plan,
         }
