@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from odd_servers import serving
-from processes import start
+from processes import run, start
 from runs import point_to, writes
 
 from hypernode.sandbox.server import Sandbox
@@ -56,6 +56,10 @@ def test_the_first_signal_starts_no_more_nodes_and_finishes_those_under_way(
     assert all(state == "not_attempted" for node, state in states.items() if node not in written)
     assert all(slow.settings(node)["php_version"] == "8.0" for node in written)
     assert b"Interrupted: no more nodes are started." in err
+    assert f"Go on: hnctl resume {document['run']} --yes\n".encode() in err
+    resumed = run("resume", "last", "--yes", variables={"HNCTL_PARALLEL": "12"})
+    assert resumed.status == 0
+    assert sorted(entry.node for entry in writes(slow)) == sorted(slow.names), "each node was written once"
 
 
 def test_the_second_signal_leaves_at_once(slow: Sandbox):
@@ -66,9 +70,13 @@ def test_the_second_signal_leaves_at_once(slow: Sandbox):
         assert b"Interrupted" in process.stderr.readline()
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        _, err = process.communicate(timeout=20)
         assert time.monotonic() - began < 0.9, "it does not wait for a flow of a second"
     assert process.returncode == 130
+    assert b"Left at once. What was under way goes on. Go on with the run: hnctl resume 2" in err
+    resumed = run("resume", "last", "--yes", variables={"HNCTL_PARALLEL": "12"})
+    assert resumed.status == 0, "the journal was true"
+    assert sorted(entry.node for entry in writes(slow)) == sorted(slow.names), "each node was written once"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

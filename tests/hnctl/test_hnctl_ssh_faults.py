@@ -113,11 +113,18 @@ def test_a_line_that_drops_after_the_change_ends_as_unknown_and_a_second_run_fin
     getattr(nodes.ssh, drop)(node, "php_version 8.4")
     unknown = hnctl("settings", "set", "php_version", "8.4", "-n", node)
     assert unknown.status == 6
-    assert unknown.err == (
+    *told, way_on = unknown.err.splitlines(keepends=True)
+    assert way_on.startswith("Go on: hnctl resume ")
+    assert "".join(told) == (
         f"{node}: outcome unknown: the SSH line to {node}.hypernode.io dropped before the answer was whole; "
         f"read back, the node has php_version 8.4\n    hint: {AGAIN}\n"
     )
     assert nodes.log() == [(node, "php_version", "tool")]
+    resumed = hnctl("resume", "last", "--yes")
+    assert (resumed.status, resumed.out.splitlines()[-1]) == (
+        0,
+        "1 done, 0 unchanged, 0 failed, 0 outcome unknown, 0 not attempted",
+    )
     again = hnctl("settings", "set", "php_version", "8.4", "-n", node)
     assert (again.status, again.out) == (0, "0 done, 1 unchanged, 0 failed, 0 outcome unknown, 0 not attempted\n")
     assert len(nodes.log()) == 1
@@ -156,7 +163,9 @@ def test_an_answer_in_unknown_words_is_shown_whole_and_is_no_success(hnctl: Hnct
     nodes.stand_in(node, f"{WHEN_CHANGED}\necho 'Het is zondag.'; echo 'Nu niet \033[31m!' >&2; exit 0")
     unknown = hnctl("settings", "set", "php_version", "8.4", "-n", node)
     assert unknown.status == 6
-    assert unknown.err == (
+    *told, way_on = unknown.err.splitlines(keepends=True)
+    assert way_on.startswith("Go on: hnctl resume ")
+    assert "".join(told) == (
         f"{node}: outcome unknown: hypernode-systemctl answered in words that are not known: "
         f"Het is zondag. / Nu niet  [31m!; read back, the node has php_version 8.3\n    hint: {LOOK}\n"
     )

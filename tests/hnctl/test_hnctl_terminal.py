@@ -186,3 +186,32 @@ def test_nothing_is_asked_when_the_answer_or_the_question_would_be_lost(redirect
     os.close(ours)
     assert process.returncode == 5
     assert writes(three) == []
+
+
+def test_ctrl_c_finishes_the_node_under_way_and_shows_the_way_on(three: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HNCTL_POLL_INTERVAL", "400ms")
+    shown = run_in_terminal(
+        *SET, "--parallel", "1", "--yes", answers=[("boekenhal: done", "\x03")], variables={"TERM": "dumb"}
+    )
+    assert shown.status == 130
+    told = plain(shown)
+    assert "Interrupted: no more nodes are started. Once more to leave at once." in told
+    assert "kaasshop: done in" in told
+    assert "theeplein: not attempted: the run was interrupted" in told
+    assert "2 done, 0 unchanged, 0 failed, 0 outcome unknown, 1 not attempted" in told
+    assert re.search(r"\nThe run was interrupted\.\nGo on: hnctl resume (\S+)\nTake back what was done: .* \1\n$", told)
+    resumed = run_in_terminal("resume", "last", answers=[("Change 1 node? [y/N]:", "y\n")])
+    assert resumed.status == 0
+    assert [entry.node for entry in writes(three)] == ["boekenhal", "kaasshop", "theeplein"]
+
+
+def test_ctrl_c_twice_leaves_at_once_and_the_run_can_be_gone_on_with(three: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HNCTL_POLL_INTERVAL", "2s")
+    answers = [("Change 3 nodes", "y\n"), ("\n", "\x03"), ("Interrupted", "\x03")]
+    shown = run_in_terminal(*SET, "--parallel", "1", answers=answers, variables={"TERM": "dumb"})
+    assert shown.status == 130
+    assert "Left at once. What was under way goes on. Go on with the run: hnctl resume " in plain(shown)
+    assert len(writes(three)) == 1
+    monkeypatch.setenv("HNCTL_POLL_INTERVAL", "50ms")
+    assert run("resume", "last", "--yes").status == 0
+    assert sorted(entry.node for entry in writes(three)) == ["boekenhal", "kaasshop", "theeplein"]
