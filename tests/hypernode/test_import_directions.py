@@ -50,6 +50,7 @@ PURE = [
     "fleet/ignores.py",
     "fleet/plan.py",
     "fleet/spec.py",
+    "fleet/gates.py",
     "fleet/where.py",
     "fleet/schema.py",
     "refusals.py",

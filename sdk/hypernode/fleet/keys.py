@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from hypernode.fleet.gates import LONGEST_TIMEOUT, STATUS, TRIES, URL
 from hypernode.fleet.rules import ON_FAILURE, ORDERS
 from hypernode.fleet.shares import NUMBER, PERCENTAGE
 from hypernode.fleet.ways import VIAS
@@ -86,7 +87,53 @@ ROLLOUT_KEYS = {
     "window": Key(
         "When nodes may be begun, such as Mon-Thu 09:00-16:00 Europe/Amsterdam.", {"type": ["string", "null"]}
     ),
-    "gates": Key("What has to hold after each wave.", {"type": ["array", "null"]}),
+    "gates": Key(
+        "What has to hold after each wave.",
+        {"type": ["array", "null"], "items": {"$ref": "#/$defs/gate"}, "uniqueItems": True},
+    ),
+}
+_TIMEOUT: Mapping[str, Any] = {
+    "oneOf": [
+        {"type": "null"},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_TIMEOUT},
+        {"type": "string", "pattern": _TIME["oneOf"][2]["pattern"]},
+    ]
+}
+_WORD: Mapping[str, Any] = {"type": ["string", "number", "boolean"], "pattern": r"^[^\u0000]*$"}
+_TEXT: Mapping[str, Any] = {"type": ["null", "string", "number", "boolean"], "minLength": 1}
+PAGE: Mapping[str, Any] = {"type": "string", "pattern": f"^{URL}$"}
+ARGV: Mapping[str, Any] = {"type": "array", "minItems": 1, "prefixItems": [{**_WORD, "minLength": 1}], "items": _WORD}
+HTTP_KEYS = {
+    "url": Key("The address of a page; {node} in it stands for the node's name.", PAGE),
+    "status": Key(
+        "The status that it answers, 200 if nothing is said. Redirects are followed, unless one is expected.",
+        {
+            "oneOf": [
+                {"type": "null"},
+                {"type": "integer", "minimum": 200, "maximum": 599},
+                {"type": "string", "pattern": f"^{STATUS}$"},
+            ]
+        },
+    ),
+    "timeout": Key("The time that one try may take, such as 10s.", _TIMEOUT),
+    "contains": Key("A text that the page must have.", _TEXT),
+    "lacks": Key("A text that the page must not have.", _TEXT),
+    "tries": Key("How many tries have to be good, such as 2 of 3.", {"enum": [None, *TRIES]}),
+}
+FPM_KEYS = {
+    "max_busy": Key(
+        "Most workers of PHP-FPM that may be at work.",
+        {
+            "oneOf": [
+                {"type": "integer", "minimum": 0, "maximum": 999_999_999},
+                {"type": "string", "pattern": f"^{NUMBER}$"},
+            ]
+        },
+    ),
+}
+COMMAND_KEYS = {
+    "run": Key("The command and its arguments; no shell is between. The node's name is in HNCTL_NODE.", ARGV),
+    "timeout": Key("The time that it may take, such as 60s.", _TIMEOUT),
 }
 _WORD: Mapping[str, Any] = {"type": ["string", "number", "boolean"], "pattern": r"\S"}  # YAML's types, not ours
 IGNORE_KEYS = {

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import yaml
+
 from hypernode.catalogue import Catalogue, SettingValue
 from hypernode.errors import CredentialsError, FileError, InputError, PlanIsStale, Problem, SecretUnavailable
 from hypernode.fleet.keys import ROLLOUT_KEYS
@@ -185,11 +187,12 @@ def _share(text: object) -> Share | None:
 
 
 def _rules(said: object) -> Rules:
-    """Return the rules as the reader of fleet files reads them: JSON is YAML."""
+    """Return the rules as the reader of fleet files reads them."""
     if not isinstance(said, Mapping):
         raise TypeError(said)
     problems = Problems("")
-    tree = compose(json.dumps(said).encode(), "")
+    # JSON would be YAML too, but for letters that it writes as two halves.
+    tree = compose(yaml.safe_dump(said).encode(), "")
     rules = read_rules(mapping(tree, "rollout", ROLLOUT_KEYS, problems), problems, None)
     try:
         problems.raise_if_any()

@@ -6,7 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from hypernode.catalogue import Catalogue, Setting, as_text
-from hypernode.fleet.keys import IGNORE_KEYS, LAYER_KEYS, LIMIT_KEYS, NODE_KEYS, ROLLOUT_KEYS, SSH_KEYS, TOP_KEYS, Key
+from hypernode.fleet.keys import (
+    ARGV,
+    COMMAND_KEYS,
+    FPM_KEYS,
+    HTTP_KEYS,
+    IGNORE_KEYS,
+    LAYER_KEYS,
+    LIMIT_KEYS,
+    NODE_KEYS,
+    PAGE,
+    ROLLOUT_KEYS,
+    SSH_KEYS,
+    TOP_KEYS,
+    Key,
+)
 from hypernode.names import NODE_PATTERN
 from hypernode.secrets import KINDS
 
@@ -32,6 +46,14 @@ def make_schema(catalogue: Catalogue) -> dict[str, Any]:
             "rollout": _or_null(_object(ROLLOUT_KEYS)),
             "ignore": {"type": ["array", "null"], "items": _ignored()},
             "name": {"enum": sorted(settings)},
+            "gate": {
+                "oneOf": [
+                    {"const": "flows"},
+                    _gate("http", {"oneOf": [PAGE, {**_object(HTTP_KEYS), "required": ["url"]}]}),
+                    _gate("fpm", {**_object(FPM_KEYS), "required": ["max_busy"]}),
+                    _gate("command", {"oneOf": [ARGV, {**_object(COMMAND_KEYS), "required": ["run"]}]}),
+                ]
+            },
             "settings": _or_null({"type": "object", "properties": settings, "additionalProperties": False}),
         },
     }
@@ -51,6 +73,10 @@ def _ignored() -> dict[str, Any]:
         "required": ["setting", "reason", "until"],
         "oneOf": [{"required": ["node"]}, {"required": ["group"]}],
     }
+
+
+def _gate(kind: str, said: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {kind: said}, "required": [kind], "additionalProperties": False}
 
 
 def _named(pattern: str, kind: str) -> dict[str, Any]:

@@ -54,6 +54,10 @@ def with_setting(line: str) -> str:
     return f"version: 1\nnodes: {{shop: {{settings: {{{line}}}}}}}"
 
 
+def with_gate(gate: str) -> str:
+    return f"version: 1\nrollout: {{gates: [{gate}]}}"
+
+
 def test_it_is_a_valid_schema_of_2020_12():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -114,6 +118,19 @@ ignore:
     "an empty text": with_setting("new_relic_app_name: ''"),
     "references": with_setting("new_relic_secret: keyring:a/b, tideways_api_key: 'cmd:pass show x'"),
     "a reference with a space": with_setting("new_relic_secret: 'cmd: pass show x'"),
+    "no gates": "version: 1\nrollout: {gates: }",
+    "no gate": with_gate(""),
+    "all gates": with_gate("flows, http: 'http://a/', fpm: {max_busy: 0}, command: [x]"),
+    "all of http": with_gate(
+        "http: {url: 'https://{node}.example.com:8443/a?b={node}', status: 404, timeout: 0.5, contains: yes, "
+        "lacks: 1.10, tries: 2 of 3}"
+    ),
+    "nothing of http but its page": with_gate(
+        "http: {url: 'http://a', status: , timeout: , contains: , lacks: , tries: }"
+    ),
+    "quoted numbers of http": with_gate("http: {url: 'http://a?', status: '503', timeout: '10'}"),
+    "quoted workers": with_gate("fpm: {max_busy: '20'}"),
+    "all of command": with_gate("command: {run: [./smoke-test, --fast, 1, yes, ''], timeout: 2m}"),
     "shared": "version: 1\ndefaults: {settings: &s {php_version: 8.3}}\nnodes: {a: {settings: *s}}",
 }
 
@@ -153,6 +170,54 @@ REFUSED = {
     "unknown key of a node": "version: 1\nnodes: {a: {php_version: 8.3}}",
     "unknown key of limits": "version: 1\nlimits: {max_node: 1}",
     "waves": "version: 1\nrollout: {waves: [1]}",
+    "gates as text": "version: 1\nrollout: {gates: flows}",
+    "unknown gate": with_gate("flow"),
+    "a gate that is nothing": with_gate("~"),
+    "a gate without a name": with_gate("{}"),
+    "a gate in a list": with_gate("[flows]"),
+    "a gate that says nothing": with_gate("http"),
+    "a gate that says null": with_gate("{http: }, {fpm: }, {command: }"),
+    "flows with more": with_gate("flows: {}"),
+    "two gates in one": with_gate("{fpm: {max_busy: 1}, command: [x]}"),
+    "a gate twice": with_gate("flows, flows"),
+    "http without a page": with_gate("http: {status: 200}"),
+    "http with another key": with_gate("http: {url: 'http://a/', statuses: 200}"),
+    "a page that is a list": with_gate("http: ['http://a/']"),
+    "a page over ftp": with_gate("http: 'ftp://a/'"),
+    "a page in a file": with_gate("http: 'file:///etc/passwd'"),
+    "a page without a scheme": with_gate("http: '{node}.hypernode.io'"),
+    "a page with a password": with_gate("http: 'https://a:b@c/'"),
+    "a page with a user": with_gate("http: 'https://a@c/'"),
+    "a page without a host": with_gate("http: 'https:///a'"),
+    "a page of something else": with_gate("http: 'https://{app}.hypernode.io/'"),
+    "a page with a space": with_gate("http: 'https://a/b c'"),
+    "a page with a part": with_gate("http: 'https://a/#b'"),
+    "a page not in ASCII": with_gate("http: 'https://kaasb\u00f6rse/'"),
+    "a status of 99": with_gate("http: {url: 'http://a/', status: 99}"),
+    "a status of 600": with_gate("http: {url: 'http://a/', status: 600}"),
+    "a status in words": with_gate("http: {url: 'http://a/', status: ok}"),
+    "a timeout of 0": with_gate("http: {url: 'http://a/', timeout: 0}"),
+    "a timeout beyond all": with_gate("http: {url: 'http://a/', timeout: 601}"),
+    "a timeout in words": with_gate("http: {url: 'http://a/', timeout: soon}"),
+    "an empty text to look for": with_gate("http: {url: 'http://a/', contains: ''}"),
+    "a list of texts to look for": with_gate("http: {url: 'http://a/', lacks: [a]}"),
+    "more good tries than tries": with_gate("http: {url: 'http://a/', tries: 3 of 2}"),
+    "no good try": with_gate("http: {url: 'http://a/', tries: 0 of 2}"),
+    "eleven tries": with_gate("http: {url: 'http://a/', tries: 1 of 11}"),
+    "tries as a number": with_gate("http: {url: 'http://a/', tries: 3}"),
+    "fpm without a number": with_gate("fpm: {}"),
+    "fpm with nothing for a number": with_gate("fpm: {max_busy: }"),
+    "fpm with a percentage": with_gate("fpm: {max_busy: 20%}"),
+    "fpm below": with_gate("fpm: {max_busy: -1}"),
+    "fpm as a number": with_gate("fpm: 20"),
+    "a command as text": with_gate("command: ./smoke-test"),
+    "a command of no words": with_gate("command: []"),
+    "a command without a name": with_gate("command: ['', a]"),
+    "a command with a null": with_gate("command: [a, ~]"),
+    "a command with a list": with_gate("command: [a, [b]]"),
+    "a command that nothing can run": with_gate('command: ["a\\0"]'),
+    "a command without words": with_gate("command: {timeout: 5s}"),
+    "a command with another key": with_gate("command: {run: [a], shell: yes}"),
     "a list of nodes": "version: 1\nnodes: [a]",
     "a list of settings": "version: 1\nnodes: {a: {settings: [php_version]}}",
     "a text for a layer": "version: 1\ndefaults: x",
@@ -217,6 +282,10 @@ BEYOND = {
     "a whole number that equals a version": with_setting("php_version: 8"),
     "a number in another base": "version: 1\nlimits: {max_changes: 0x10}",
     "one as a fraction": "version: 1.0",
+    "a port beyond all": with_gate("http: 'http://a:65536/'"),
+    "a timeout of 0 seconds": with_gate("command: {run: [a], timeout: 0s}"),
+    "a timeout of hours": with_gate("command: {run: [a], timeout: 2h}"),
+    "a gate twice, in two spellings": with_gate("http: 'http://a/', http: {url: 'http://a/'}"),
 }
 
 

@@ -512,7 +512,6 @@ def test_a_reference_for_a_setting_that_is_not_secret_is_refused():
                 "Write waves: [1, 10%, 100%]",
             ),
         ),
-        ("version: 1\nrollout: {gates: []}", (2, 18, "gates are not supported by this version of hnctl", None)),
         (
             "version: 1\nrollout: {max_failure: 1}",
             (2, 11, "unknown key max_failure in rollout", "Did you mean max_fai"),
