@@ -140,7 +140,7 @@ def check_api_url(url: str) -> str:
         raise InputError(
             "the API address must read like https://api.hypernode.com", hint="Set HNCTL_API_URL or api_url"
         )
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise InputError(
             f"plain http to {host} would show the token to the network",
             hint="Use https; http is for the sandbox",
@@ -167,7 +167,8 @@ def _line_of(key: str, raw: bytes) -> int:
     return 1
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether `host` is this machine, by its name or address."""
     if host in ("localhost", "127.0.0.1"):
         return True
     import ipaddress

@@ -271,6 +271,8 @@ class ConnectionFailed(HypernodeError):
     Attributes:
         maybe_applied: Whether the server can have seen the request; False means that it never left.
         permanent: Whether trying again is of no use, as with a wrong certificate.
+        on_the_way: Whether the server may be well and what lies between us not: no address, no route, a proxy, a
+            certificate.
     """
 
     code = "connection_failed"
@@ -281,12 +283,14 @@ class ConnectionFailed(HypernodeError):
         *,
         maybe_applied: bool = False,
         permanent: bool = False,
+        on_the_way: bool = False,
         hint: str | None = None,
         node: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint, node=node)
         self.maybe_applied = maybe_applied
         self.permanent = permanent
+        self.on_the_way = on_the_way
 
 
 class HostKeyRefused(ConnectionFailed):

@@ -2,6 +2,7 @@
 
 What must stay true:
 - a token travels to the configured origin only: no redirect, no `next` link and no Location moves it elsewhere;
+  what goes to any other address (`visit`) carries none, and no other credential either;
 - every wait ends: connect and read have limits, all tries of a read share one deadline, and no pause that the server
   asks for goes beyond it;
 - a write is sent once. Whether it may be sent again is for the caller to decide, after reading.
@@ -9,6 +10,7 @@ What must stay true:
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -31,7 +33,7 @@ from hypernode.api.answers import Answer, decode
 from hypernode.api.links import linked_path, redirected
 from hypernode.api.pace import Pace
 from hypernode.api.retries import pause_before_retry, retry_after_seconds
-from hypernode.config import DEFAULT_API_URL, check_api_url
+from hypernode.config import DEFAULT_API_URL, check_api_url, is_loopback
 from hypernode.errors import ApiError, BadAnswer, ConnectionFailed, InputError, TokenRefused, TryLater
 from hypernode.refusals import failure
 from hypernode.secrets import Secret
@@ -42,9 +44,12 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 20.0
 DEADLINE = 90.0
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _LARGEST_BODY = 64 * 1024 * 1024
 _PIECE = 256 * 1024
+_SMALL_PIECE = 16 * 1024  # packed, it can be a thousand times as much
+_AGENT = f"hnctl/{__version__}"
 _UNSENDABLE = (  # a token, an address or a proxy that no request can be made of
     requests.exceptions.InvalidHeader,
     requests.exceptions.InvalidSchema,
@@ -103,7 +108,7 @@ class Transport:
         self._deadline = deadline
         self._sleep = sleep
         self._clock = clock
-        self._verify = _certificates(ca_file)
+        self._verify = certificates(ca_file)
         # Asked once: requests would ask the environment again for every single call. A plain-http loopback never
         # goes through a proxy, which would see the token.
         self._proxies = {} if parts.scheme == "http" else requests.utils.get_environ_proxies(self.api_url)
@@ -143,11 +148,18 @@ class Transport:
     def _call(self, what: str, token: Secret, node: str | None) -> _Call:
         return _Call(what, token, node, give_up=self._clock() + self._deadline)
 
-    def _read(self, path: str, call: _Call) -> Answer:
+    def ask(self, path: str, *, token: Secret, node: str | None = None) -> Answer:
+        """Read `path` where the API wants a POST without a body for it; errors as for `get`.
+
+        It changes nothing, so it is tried again as any read. A redirect is a failing status.
+        """
+        return self._read(path, self._call(f"POST {path}", token, node), "POST")
+
+    def _read(self, path: str, call: _Call, method: str = "GET") -> Answer:
         attempt = 0
         while True:
             try:
-                return self._get_following(self.api_url + path, call)
+                return self._get_following(method, self.api_url + path, call)
             except (ConnectionFailed, ApiError) as exc:
                 pause = pause_before_retry(exc, attempt)
                 if pause is None or self._clock() + pause > call.give_up:
@@ -222,15 +234,15 @@ class Transport:
             data = None
         return Answer(status, data, response.headers.get("Location"))
 
-    def _get_following(self, url: str, call: _Call) -> Answer:
+    def _get_following(self, method: str, url: str, call: _Call) -> Answer:
         for _ in range(_MOST_REDIRECTS):
-            response = self._exchange("GET", url, call)
+            response = self._exchange(method, url, call)
             status = response.status_code
             content = self._content(response, call)
             self._note(response, call)
             if 200 <= status < 300:
                 return Answer(status, decode(content, status=status, what=call.what, node=call.node))
-            if status not in (301, 302, 303, 307, 308):
+            if status not in REDIRECTS or method != "GET":  # CONTRACT.md 1.2
                 raise _failure(response, content, call)
             target = redirected(url, response.headers.get("Location", ""))
             if target is None:
@@ -256,7 +268,7 @@ class Transport:
             "Authorization": f"Token {call.token.reveal()}",
             "Accept": "application/json",
             "Accept-Language": "en-US",
-            "User-Agent": f"hnctl/{__version__}",
+            "User-Agent": _AGENT,
         }
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -268,7 +280,7 @@ class Transport:
         except (requests.RequestException, urllib3.exceptions.LocationParseError) as exc:
             if isinstance(exc, requests.RequestException):
                 exc.request = None  # it holds the token, and whoever reports a crash reports causes too
-            raise _no_answer(exc, self._host, call) from exc
+            raise _no_answer(exc, self._host, call.what, call.node) from exc
 
     def _content(self, response: requests.Response, call: _Call) -> bytes:
         """Return the answer's body, piece by piece: one that drips in must not outlast the call."""
@@ -319,7 +331,68 @@ class Transport:
             self._pace.speed_up()
 
 
-def _certificates(ca_file: str | None) -> str | bool:
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What any address answered to a request without credentials."""
+
+    status: int
+    location: str | None
+    content_type: str
+    content: bytes
+    is_whole: bool
+    """Whether `content` is all that there is."""
+
+
+def visit(
+    url: str, *, timeout: float, most: int, verify: str | bool, clock: Callable[[], float] = time.monotonic
+) -> Visit:
+    """Get `url` over a connection of its own, with neither token nor cookie nor password; follows no redirect.
+
+    Args:
+        url: http or https.
+        timeout: Seconds for all of it.
+        most: Bytes of the answer to read.
+        verify: See `certificates`.
+        clock: Monotonic seconds.
+
+    Raises:
+        ConnectionFailed: There is no answer, or it does not come to its end.
+    """
+    parts = urlsplit(url)
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # requests would log in with what is there
+    host, give_up = parts.hostname or "", clock() + timeout
+    headers = {"User-Agent": _AGENT, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
+    adapter = HTTPAdapter()
+    try:
+        prepared = requests.Request("GET", url, headers=headers).prepare()
+        proxies = {} if is_loopback(host) else requests.utils.get_environ_proxies(url)
+        limit: Any = urllib3.Timeout(total=timeout)  # requests passes it on; its own limits do not add up
+        response = adapter.send(prepared, stream=True, timeout=limit, verify=verify, proxies=proxies)
+        content = bytearray()
+        while len(content) <= most and (piece := response.raw.read1(_SMALL_PIECE, decode_content=True)):
+            content += piece
+            if clock() > give_up:
+                raise ConnectionFailed(f"{url}: the answer did not come to its end in time", maybe_applied=True)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
+        raise _no_answer(exc, host, url, connect_timeout=timeout) from exc
+    finally:
+        adapter.close()
+    logger.debug("a page -> %d", response.status_code)
+    return Visit(
+        response.status_code,
+        response.headers.get("Location") if response.status_code in REDIRECTS else None,
+        response.headers.get("Content-Type", ""),
+        bytes(content[:most]),
+        len(content) <= most,
+    )
+
+
+def certificates(ca_file: str | None) -> str | bool:
+    """Return what vouches for servers: this file, one that a variable names, or True for the system's.
+
+    Raises:
+        InputError: The file is not there.
+    """
     path = ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     if not path:
         return True
@@ -341,12 +414,15 @@ def _failure(
     )
 
 
-def _no_answer(exc: Exception, host: str, call: _Call) -> ConnectionFailed:
+def _no_answer(
+    exc: Exception, host: str, what: str, node: str | None = None, *, connect_timeout: float = CONNECT_TIMEOUT
+) -> ConnectionFailed:
     """Return the error for a request that got no answer, with a guess at what a person can do about it."""
     reason: BaseException = exc.args[0] if exc.args and isinstance(exc.args[0], BaseException) else exc
     reason = getattr(reason, "reason", None) or reason
     hint: str | None = "See `hnctl config list` for the address and the proxy in use"
     permanent = sent = False
+    on_the_way = True
     match exc:
         case requests.exceptions.SSLError() if _tls_reason(reason) in _NO_TLS:
             text, permanent = f"{host} does not speak TLS", True
@@ -356,18 +432,25 @@ def _no_answer(exc: Exception, host: str, call: _Call) -> ConnectionFailed:
         case requests.exceptions.ProxyError():
             text = f"the proxy does not let us through to {host}"
         case requests.exceptions.ConnectTimeout():
-            text = f"no connection to {host} within {CONNECT_TIMEOUT:.0f} seconds"
-        case requests.exceptions.ReadTimeout():
-            text, sent, hint = f"{call.what}: no answer in time", True, "Try again, or allow more: --timeout"
+            text, on_the_way = f"no connection to {host} within {connect_timeout:.3g} seconds", False
+        case requests.exceptions.ReadTimeout() | urllib3.exceptions.ReadTimeoutError():
+            text, sent, hint = f"{what}: no answer in time", True, "Try again, or allow more: --timeout"
+            on_the_way = False
         case _ if isinstance(exc, _UNSENDABLE):
-            text, permanent = f"{call.what} cannot be sent", True
+            text, permanent = f"{what} cannot be sent", True
         case _ if isinstance(reason, urllib3.exceptions.NameResolutionError):
             text = f"{host} has no address (DNS)"
         case _ if isinstance(reason, urllib3.exceptions.NewConnectionError):
-            text = f"{host} does not accept connections"
+            text, on_the_way = f"{host} does not accept connections", not _is_refusal(reason)
         case _:
-            text, sent, hint = f"{call.what}: the connection was lost", True, "Try again"
-    return ConnectionFailed(text, maybe_applied=sent, permanent=permanent, hint=hint, node=call.node)
+            text, sent, hint, on_the_way = f"{what}: the connection was lost", True, "Try again", False
+    return ConnectionFailed(text, maybe_applied=sent, permanent=permanent, on_the_way=on_the_way, hint=hint, node=node)
+
+
+def _is_refusal(reason: BaseException) -> bool:
+    """Tell whether it was the server that let nobody in: from here there is a route to it."""
+    cause = reason.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT)
 
 
 # What OpenSSL says when the other side answers something else, and when it hangs up, as on a kept connection.

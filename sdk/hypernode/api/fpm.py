@@ -1,0 +1,82 @@
+"""What the PHP-FPM workers of a node do right now (CONTRACT.md 2.2 #20, 2.8).
+
+The lines hold addresses of visitors and what they look at, so nothing here shows them by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from pydantic import Field, ValidationError
+
+from hypernode.api.models import ApiModel
+from hypernode.api.transport import Transport
+from hypernode.errors import BadAnswer
+from hypernode.secrets import Secret
+
+_WORKER = re.compile(r"\s*([0-9]{1,10})\s+([A-Za-z][A-Za-z _-]*?)\s+([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*s(?:\s+(.*))?\s*")
+"""Pid, state, seconds; what comes after them has several shapes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One PHP-FPM process."""
+
+    pid: int
+    state: str
+    """``IDLE``, ``RUNNING`` or another word of PHP-FPM."""
+    seconds: float
+    """How long it has been in that state."""
+    rest: str = field(default="", repr=False)
+    """Country, address, method, path and user agent, as they stand."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is not waiting for a request: a state that nobody has attested counts as work."""
+        return self.state.upper() != "IDLE"
+
+
+class FpmStatus(ApiModel):
+    """What a node said of its workers (source: POST /v2/nats/{app}/hypernode.show-fpm-status)."""
+
+    message: str | None = None
+    data: str = Field(default="", repr=False)
+    """A line for each worker; see `parse_workers`."""
+    status: int
+    """Other than 200: the node did not answer."""
+
+
+def get_fpm_status(transport: Transport, node: str, token: Secret) -> FpmStatus:
+    """Ask `node` what its PHP-FPM workers do.
+
+    A POST that only reads: the official client sends one without a body for it (CONTRACT.md 2.2 #20), so it is tried
+    again as any read.
+
+    Raises:
+        BadAnswer: The answer has another shape.
+        HypernodeError: As for every read.
+    """
+    path = f"/v2/nats/{node}/hypernode.show-fpm-status"  # the one path without a slash at its end (CONTRACT.md 1.2)
+    answer = transport.ask(path, token=token, node=node)
+    try:
+        return FpmStatus.model_validate(answer.data)
+    except ValidationError as exc:
+        where = ", ".join(".".join(map(str, error["loc"])) or "all of it" for error in exc.errors())
+        raise BadAnswer(
+            f"the API answered a PHP-FPM status that cannot be read ({where})", status=answer.status, node=node
+        ) from None
+
+
+def parse_workers(text: str) -> tuple[tuple[Worker, ...], tuple[str, ...]]:
+    """Return the workers that the lines of `text` tell of, and the lines that tell of none; empty ones are passed over.
+
+    It is split loosely, as the lines vary (CONTRACT.md 2.8).
+    """
+    workers, odd = [], []
+    for line in text.splitlines():
+        if match := _WORKER.fullmatch(line):
+            workers.append(Worker(int(match[1]), match[2], float(match[3]), match[4] or ""))
+        elif line.strip():
+            odd.append(line)
+    return tuple(workers), tuple(odd)
