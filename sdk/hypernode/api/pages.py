@@ -18,7 +18,7 @@ _CHARSET = re.compile(r"charset=[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page, where all redirects end."""
+    """A page, where redirects end."""
 
     status: int
     text: str
@@ -50,8 +50,14 @@ class Pages:
         self._verify = certificates(ca_file)
         self._clock = clock
 
-    def fetch(self, url: str, timeout: float) -> Page | NoPage:
-        """Return the page at `url`, following redirects to http and https; `timeout` is seconds for all of it."""
+    def fetch(self, url: str, timeout: float, *, expected: int = 200) -> Page | NoPage:
+        """Return the page at `url`, following redirects to http and https.
+
+        Args:
+            url: http or https.
+            timeout: Seconds for all of it.
+            expected: A redirect with this status is not followed.
+        """
         give_up = self._clock() + timeout
         try:
             for _ in range(MOST_REDIRECTS + 1):
@@ -59,7 +65,7 @@ class Pages:
                 if left <= 0:
                     return NoPage(f"no answer within {timeout:g} seconds", on_the_way=False)
                 seen = visit(url, timeout=left, most=LARGEST_PAGE, verify=self._verify, clock=self._clock)
-                if seen.location is None:
+                if seen.location is None or seen.status == expected:
                     return Page(seen.status, _decode(seen.content, seen.content_type), seen.is_whole)
                 target = _target(url, seen.location)
                 if target is None:
