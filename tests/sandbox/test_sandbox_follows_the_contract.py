@@ -66,11 +66,12 @@ def test_every_answer_agrees_with_the_contract(case: schemathesis.Case, box: San
     case.call_and_validate(base_url=box.url, headers={"Authorization": f"Token {box.tokens['kaasshop']}"}, timeout=10)
 
 
-def test_all_five_operations_are_tried() -> None:
+def test_all_six_operations_are_tried() -> None:
     assert sorted(each.ok().label for each in SCHEMA.get_all_operations()) == [
         "GET /logbook/v1/logbooks/{app}/flows/",
         "GET /v2/app/",
         "GET /v2/app/eav_descriptions/",
         "GET /v2/app/{app}/",
         "PATCH /v2/app/{app}/",
+        "POST /v2/nats/{app}/hypernode.show-fpm-status",
     ]

@@ -21,8 +21,10 @@ from hnctl.extras import require_extra
 from hnctl.options import option
 from hnctl.printing import print_data
 from hnctl.value_types import SECONDS
+from hypernode.catalogue import Catalogue
 from hypernode.errors import InputError, InvalidNode, NoToken
 from hypernode.sandbox.faults import ANY, Fault, Rule, make_rules, parse_option, show_rules
+from hypernode.secrets import Secret
 
 _option = partial(option, prefix="HNCTL_SANDBOX_")
 _EXTRA = ("starlette", "uvicorn", "httptools", "uvloop")
@@ -39,6 +41,25 @@ class _FaultOption(click.ParamType):  # type: ignore[type-arg]  # before click 8
             return parse_option(value)
         except InputError as exc:
             self.fail(str(exc), param, ctx)
+
+
+class _BreakOption(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it took no parameter
+    name = "node[:setting=value]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, dict[str, Any]]:
+        node, colon, rest = value.partition(":")
+        setting, equals, text = rest.partition("=")
+        if not node or (colon and not (setting and equals)):
+            self.fail("write NODE, or NODE:SETTING=VALUE", param, ctx)
+        try:
+            parsed = Catalogue.bundled().parse(setting, text) if setting else None
+        except InputError as exc:
+            self.fail(str(exc), param, ctx)
+        if isinstance(parsed, Secret):
+            self.fail(f"{setting} is secret", param, ctx)
+        return node, {setting: parsed} if setting else {}
 
 
 def _list_faults() -> str:
@@ -70,6 +91,13 @@ def sandbox() -> None:
 @_option("--port", type=click.IntRange(0, 65535), default=8800, show_default=True, help="0 picks a free one.")
 @_option("--seed", type=int, default=7, show_default=True, help="What tokens, values and faults depend on.")
 @_option("--fault", "faults", type=_FaultOption(), multiple=True, help="KIND=20% or KIND=NODE,NODE; repeatable.")
+@_option(
+    "--break-page",
+    "broken",
+    type=_BreakOption(),
+    multiple=True,
+    help="Let the shop /_shops/NODE/ answer 500, always or with that value; repeatable.",
+)
 @_option("--retry-after", type=SECONDS, default="1s", show_default=True, help="What a 429 asks to wait.")
 def serve(
     nodes: int,
@@ -78,6 +106,7 @@ def serve(
     port: int,
     seed: int,
     faults: tuple[tuple[str, Rule], ...],
+    broken: tuple[tuple[str, Mapping[str, Any]], ...],
     retry_after: float,
 ) -> None:
     """Serve a made-up fleet on 127.0.0.1 until Ctrl-C.
@@ -100,6 +129,11 @@ def serve(
         )
     except InvalidNode as exc:
         raise click.BadParameter(str(exc), param_hint="--fault") from exc
+    together: dict[str, dict[str, Any]] = {}
+    for node, settings in broken:
+        if node not in box.names:
+            raise click.BadParameter(f"the sandbox has no node {node!r}", param_hint="--break-page")
+        together.setdefault(node, {}).update(settings)
     # Before the server's thread starts, for it to inherit: blocked signals wait until sigwait takes them.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     try:
@@ -107,6 +141,8 @@ def serve(
     except OSError as exc:
         raise click.ClickException(f"cannot listen on port {port}: {exc.strerror}") from exc
     try:
+        for node, settings in together.items():
+            box.break_page(node, **settings)
         _print_variables(box.url, box.tokens)
         signal.sigwait(_ENDS)
     finally:

@@ -29,6 +29,8 @@ _ROUTES: tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...] = (
     (re.compile(r"/v2/app/([^/]+)/"), "app", ("GET", "PATCH", "HEAD", "OPTIONS")),
     # Both spellings work for reading (CONTRACT.md 1.2).
     (re.compile(r"/logbook/v1/logbooks/([^/]+)/flows/?"), "list_flows", _READ),
+    # A POST that only reads, and without a slash at its end (CONTRACT.md 2.2 #20, 1.2).
+    (re.compile(r"/v2/nats/([^/]+)/hypernode\.show-fpm-status"), "fpm_status", ("POST", "OPTIONS")),
 )
 _LONGEST_AGENT = 100
 _NO_ANSWER = frozenset({Fault.RESET, Fault.HANG, Fault.LOST_ANSWER})
@@ -118,6 +120,8 @@ class Api:
                 answer = operations.show_app(stage, node, query)
             case "list_flows":
                 answer = operations.list_flows(stage, node, query)
+            case "fpm_status":
+                answer = operations.show_fpm_status(node)
             case "list_apps":
                 answer = operations.list_apps(stage, node, query)
             case _:

@@ -4,6 +4,8 @@ GET, DELETE /_sandbox/log                    every API request in order
 GET, PUT    /_sandbox/faults                 {"reset": 0.2, "hang": ["kaasshop"], "any": "20%"}, all at once
 GET         /_sandbox/nodes                  names and tokens
 PUT         /_sandbox/nodes/NODE/settings    change values behind the client's back, at once and without a flow
+PUT         /_sandbox/nodes/NODE/fpm         {"busy": 12}, its PHP-FPM workers at work
+PUT         /_sandbox/nodes/NODE/shop        {"broken": {"php_version": "8.4"}}, while it has these; {}: always
 POST        /_sandbox/nodes/NODE/flows       {"name": "xgrade_app", "seconds": 2, "ending": "success"}
 PUT         /_sandbox/links                  {"location_base": ..., "next_base": ..., "redirect_to": ...}
 """
@@ -21,6 +23,7 @@ from hypernode.sandbox.faults import show_rules
 from hypernode.sandbox.stage import Stage
 
 PREFIX = "/_sandbox/"
+MOST_WORKERS = 1000
 _ENDINGS = ("success", "reverted")
 
 
@@ -49,6 +52,24 @@ def make_control(stage: Stage) -> Router:
 
         return await _with_body(request, change)
 
+    async def fpm(request: Request) -> JSONResponse:
+        def keep_busy(given: Mapping[str, object]) -> None:
+            busy = given.get("busy")
+            if set(given) != {"busy"} or not isinstance(busy, int) or not 0 <= busy <= MOST_WORKERS:
+                raise InputError(f'write {{"busy": NUMBER}}, {MOST_WORKERS} at most')
+            stage.world.find(request.path_params["node"]).busy = busy
+
+        return await _with_body(request, keep_busy)
+
+    async def shop(request: Request) -> JSONResponse:
+        def break_shop(given: Mapping[str, object]) -> None:
+            broken = given.get("broken")
+            if set(given) != {"broken"} or not (broken is None or isinstance(broken, dict)):
+                raise InputError('write {"broken": {SETTING: VALUE}}, or {"broken": null}')
+            stage.world.break_shop(stage.world.find(request.path_params["node"]), broken)
+
+        return await _with_body(request, break_shop)
+
     async def flows(request: Request) -> JSONResponse:
         def start(given: Mapping[str, object]) -> dict[str, object]:
             node = stage.world.find(request.path_params["node"])
@@ -69,6 +90,8 @@ def make_control(stage: Stage) -> Router:
             Route(PREFIX + "links", links, methods=["PUT"]),
             Route(PREFIX + "nodes", nodes),
             Route(PREFIX + "nodes/{node}/settings", settings, methods=["PUT"]),
+            Route(PREFIX + "nodes/{node}/fpm", fpm, methods=["PUT"]),
+            Route(PREFIX + "nodes/{node}/shop", shop, methods=["PUT"]),
             Route(PREFIX + "nodes/{node}/flows", flows, methods=["POST"]),
         ]
     )

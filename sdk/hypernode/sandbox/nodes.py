@@ -48,6 +48,10 @@ class Node:
     """Oldest first."""
     pending: list[Job] = field(default_factory=list)
     """Jobs not yet over, in their order."""
+    busy: int = 1
+    """How many of its PHP-FPM workers are at work."""
+    broken: Mapping[str, Value | None] | None = None
+    """With which settings its shop is broken; with an empty mapping it always is, with None never."""
     _body: bytes | None = None
 
     @property

@@ -21,6 +21,8 @@ Query = Mapping[str, str]
 _TRUTHS = {"true": True, "True": True, "false": False, "False": False}  # CONTRACT.md 1.8
 NODE_NAME = r"[a-z0-9]{1,16}(-eph[a-z0-9]+)?"  # CONTRACT.md 2.9
 _TYPES = ("persistent", "brancher")
+_WORKERS = 10
+_AGENT = "ExampleAgent/1.0"
 
 
 def list_apps(stage: Stage, node: Node, query: Query) -> Answer:
@@ -88,6 +90,20 @@ def list_flows(stage: Stage, node: Node, query: Query) -> Answer:
         flows = [flow for flow in flows if flow.tracker == tracker.lower()]
     url = f"{stage.links.next_base}/logbook/v1/logbooks/{node.name}/flows/"
     return answers.page([stage.world.show(flow, node) for flow in flows], url=url, query=query)
+
+
+def show_fpm_status(node: Node) -> Answer:
+    """Answer POST ``/v2/nats/{app}/hypernode.show-fpm-status``, with lines as in CONTRACT.md 2.8."""
+    lines = []
+    for number in range(max(_WORKERS, node.busy)):
+        visitor = f"192.0.2.{number % 250 + 1}"
+        if number < node.busy:
+            lines.append(
+                f"{4711 + number} RUNNING {0.4 * (number + 1):.1f}s NL phpfpm {visitor} GET /checkout/ ({_AGENT})"
+            )
+        else:
+            lines.append(f"{4711 + number} IDLE 0.1s - {visitor} GET / ({_AGENT})")
+    return answers.json_answer({"message": None, "data": "\n".join(lines) + "\n", "status": 200})
 
 
 @cache

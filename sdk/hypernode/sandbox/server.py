@@ -15,6 +15,8 @@ import uvicorn
 from hypernode.sandbox.app import Api
 from hypernode.sandbox.control import PREFIX, make_control
 from hypernode.sandbox.faults import Draws
+from hypernode.sandbox.shops import PREFIX as SHOPS
+from hypernode.sandbox.shops import Shops
 from hypernode.sandbox.stage import Entry, Stage
 from hypernode.sandbox.wire import Protocol, Receive, Scope, Send
 from hypernode.sandbox.world import World
@@ -126,6 +128,30 @@ class Sandbox:
         """
         self._do(lambda: self._stage.world.set(self._stage.world.find(node), settings))
 
+    def break_page(self, node: str, **settings: object) -> None:
+        """Let the shop of `node` answer 500 while the node has these settings; with none always.
+
+        Raises:
+            InputError: The node or a setting is unknown, or a value is of the wrong type.
+        """
+        self._do(lambda: self._stage.world.break_shop(self._stage.world.find(node), settings))
+
+    def mend_page(self, node: str) -> None:
+        """Let the shop of `node` answer well again, whatever settings the node has."""
+        self._do(lambda: self._stage.world.break_shop(self._stage.world.find(node), None))
+
+    def keep_busy(self, node: str, workers: int) -> None:
+        """Let so many PHP-FPM workers of `node` be at work."""
+
+        def keep() -> None:
+            self._stage.world.find(node).busy = workers
+
+        self._do(keep)
+
+    def shop_url(self, node: str) -> str:
+        """Return the address of the shop on `node`; ``{node}`` gives what a gate says for all nodes."""
+        return f"{self.url}{SHOPS}{node}/"
+
     def start_flow(self, node: str, name: str, seconds: float) -> None:
         """Start a flow that nobody asked for over the API, such as ``xgrade_app``."""
         self._do(lambda: self._stage.world.start_flow(self._stage.world.find(node), name, seconds))
@@ -219,11 +245,13 @@ class _Server(uvicorn.Server):
 
 
 def _make_app(stage: Stage) -> Callable[[Scope, Receive, Send], Any]:
-    api, control = Api(stage), make_control(stage)
+    api, control, shops = Api(stage), make_control(stage), Shops(stage.world)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith(PREFIX):
             await control(scope, receive, send)
+        elif scope["path"].startswith(SHOPS):
+            await shops(scope, receive, send)
         else:
             await api(scope, receive, send)
 

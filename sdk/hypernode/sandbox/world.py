@@ -110,14 +110,20 @@ class World:
             InvalidValue: A value is of the wrong type; nothing was changed.
         """
         self.settle(node)
-        catalogue = Catalogue.bundled()
-        settings: dict[str, Value | None] = {}
-        for name, value in values.items():
-            try:
-                settings[name] = check_type(catalogue.find(name), value)
-            except ValueError as exc:
-                raise InvalidValue(f"{name}: {exc}", node=node.name) from None
-        node.set(settings)
+        node.set(_typed(values, node))
+
+    def break_shop(self, node: Node, values: Mapping[str, object] | None) -> None:
+        """Let the shop of `node` be broken while it has these values; with none always, with None never.
+
+        Raises:
+            UnknownSetting, InvalidValue: As for `set`.
+        """
+        node.broken = None if values is None else _typed(values, node)
+
+    def is_broken(self, node: Node) -> bool:
+        """Tell whether the shop of `node` is broken now."""
+        self.settle(node)
+        return node.broken is not None and all(node.settings[name] == value for name, value in node.broken.items())
 
     def start_flow(self, node: Node, name: str, seconds: float, ending: Ending = "success") -> Job:
         """Start a flow that nobody asked for over the API, such as ``xgrade_app``."""
@@ -142,3 +148,15 @@ class World:
         node.flows.extend(job.flows)
         node.pending.append(job)
         node.pending.sort(key=lambda pending: pending.ends_at)
+
+
+def _typed(values: Mapping[str, object], node: Node) -> dict[str, Value | None]:
+    """Return settings of `node` in the catalogue's types, or raise `UnknownSetting` or `InvalidValue`."""
+    catalogue = Catalogue.bundled()
+    settings: dict[str, Value | None] = {}
+    for name, value in values.items():
+        try:
+            settings[name] = check_type(catalogue.find(name), value)
+        except ValueError as exc:
+            raise InvalidValue(f"{name}: {exc}", node=node.name) from None
+    return settings
