@@ -28,6 +28,7 @@ COMMANDS = {
     "explain": ("file", "Tell where the value of one setting comes from."),
     "export": ("file", "Write a fleet file of what exists to stdout."),
     "flows": ("flows", "Show or follow the flows of a node."),
+    "gates": ("gates", "Try the gates of a rollout without changing anything."),
     "history": ("history", "List the runs that changed nodes, or show one of them."),
     "memory": ("memory", "Release memory on the node that this runs on."),
     "nodes": ("nodes", "Show nodes."),
