@@ -73,6 +73,7 @@ def test_it_is_broken_by_the_control_path_too(box: Sandbox) -> None:
         ("shop", {"broken": {"varnish_enabled": "on"}}),
         ("fpm", {}),
         ("fpm", {"busy": -1}),
+        ("fpm", {"busy": True}),
         ("fpm", {"busy": 1001}),
         ("fpm", {"busy": "many"}),
     ],

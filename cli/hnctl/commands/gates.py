@@ -53,7 +53,11 @@ def check(selection: Selection, refresh: bool, output: str | None, **connection:
     found: dict[str, tuple[Finding, ...]] = {}
     if prober is not None:
         with progress("trying", len(nodes)) as bar, link.executor() as executor:
-            found, _ = for_each_node(executor, nodes, prober.try_on, on_node=bar.step)
+            try:
+                found, _ = for_each_node(executor, nodes, prober.try_on, on_node=bar.step)
+            except KeyboardInterrupt:
+                prober.end()
+                raise
     findings = [finding for each in found.values() for finding in each]
     empty = "No nodes." if prober else f"{fleet.path} has no gates that can be tried."
     print_listing(gate_listing(findings, failures, empty), link.value("output"))

@@ -16,8 +16,11 @@ import logging
 import math
 import os
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimedOut
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -49,6 +52,8 @@ _MOST_REDIRECTS = 5
 _LARGEST_BODY = 64 * 1024 * 1024
 _PIECE = 256 * 1024
 _SMALL_PIECE = 16 * 1024  # packed, it can be a thousand times as much
+_GRACE = 0.5
+"""Seconds for a limit that takes effect by itself to do so."""
 _AGENT = f"hnctl/{__version__}"
 _UNSENDABLE = (  # a token, an address or a proxy that no request can be made of
     requests.exceptions.InvalidHeader,
@@ -348,6 +353,9 @@ def visit(
 ) -> Visit:
     """Get `url` over a connection of its own, with neither token nor cookie nor password; follows no redirect.
 
+    Neither looking up a name nor a head that drips in byte by byte has a limit of its own, so a thread waits for them,
+    and is left to itself when the time is over.
+
     Args:
         url: http or https.
         timeout: Seconds for all of it.
@@ -358,6 +366,24 @@ def visit(
     Raises:
         ConnectionFailed: There is no answer, or it does not come to its end.
     """
+    found: Future[Visit] = Future()
+
+    def work() -> None:
+        try:
+            found.set_result(_visit(url, timeout, most, verify, clock))
+        except BaseException as exc:  # noqa: BLE001  # handed to the thread that waits
+            found.set_exception(exc)
+
+    threading.Thread(target=work, name="visit", daemon=True).start()
+    try:
+        return found.result(timeout + _GRACE)
+    except FutureTimedOut:
+        # A shop that keeps silent fails at its own limit; whether this is the shop or the name server is not known.
+        text = f"{url}: no address was found or no answer began within {timeout:.3g} seconds"
+        raise ConnectionFailed(text, maybe_applied=True, on_the_way=True) from None
+
+
+def _visit(url: str, timeout: float, most: int, verify: str | bool, clock: Callable[[], float]) -> Visit:
     parts = urlsplit(url)
     url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # requests would log in with what is there
     host, give_up = parts.hostname or "", clock() + timeout

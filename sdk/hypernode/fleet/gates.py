@@ -14,6 +14,7 @@ from hypernode.config import parse_seconds
 from hypernode.errors import InputError
 from hypernode.fleet.shares import parse_share
 from hypernode.fleet.tree import Problems, cut, is_null, items, mapping, text_of
+from hypernode.printable import printable
 
 Verdict = Literal["passed", "failed", "undecided"]
 """``undecided``: the gate could not find out. It never counts as passed."""
@@ -114,7 +115,7 @@ def names_of(gates: Sequence[Gate]) -> tuple[str, ...]:
             case FpmGate():
                 name = "fpm"
             case CommandGate(argv=argv):
-                name = f"command {argv[0]}"  # and no more: arguments may hold a secret
+                name = f"command {cut(printable(argv[0]))}"  # and no more: arguments may hold a secret
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
     return tuple(names)

@@ -6,6 +6,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -30,6 +31,7 @@ _LOOK = 0.1
 """Seconds after which a command is looked at whose output somebody else holds open."""
 
 _Found = tuple[Verdict, str]
+_INTERRUPTED: _Found = ("undecided", "hnctl was interrupted")
 
 
 class Fetch(Protocol):
@@ -61,6 +63,11 @@ class Probes:
         self._fetch = fetch
         self._ask_fpm = ask_fpm
         self._sleep = sleep
+        self._commands = _Commands()
+
+    def end(self) -> None:
+        """End all commands that are running, and start no more: whoever waited for what they find is gone."""
+        self._commands.end()
 
     def try_on(self, node: str) -> tuple[Finding, ...]:
         """Return what each gate finds on `node` now, in their order."""
@@ -75,7 +82,7 @@ class Probes:
             case FpmGate():
                 return self._try_fpm(gate, node)
             case CommandGate():
-                return run_command(gate, node)
+                return self._commands.run(gate, node)
 
     def _try_pages(self, gate: HttpGate, url: str) -> _Found:
         """Fetch a page as often as it takes to know whether enough tries are good."""
@@ -139,31 +146,75 @@ def judge_fpm(gate: FpmGate, status: FpmStatus) -> _Found:
     return "failed" if busy > gate.max_busy else "passed", f"{busy} of {len(workers)} workers at work"
 
 
-def run_command(gate: CommandGate, node: str) -> _Found:
-    """Run the command of `gate`, and end it with all that it has started when its time is over."""
-    environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
-    try:
-        process = subprocess.Popen(
-            gate.argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            env={**environment, "HNCTL_NODE": node},
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        return "undecided", f"it cannot be run: {why}"
-    output, status = _follow(process, time.monotonic() + gate.timeout)
-    if status is None:
-        return "undecided", f"it did not end within {gate.timeout:g} s, and was ended"
+class _Commands:
+    """Runs commands, each in a session of its own: a Ctrl-C does not reach them, so `end` is there to end them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._over = False
+
+    def end(self) -> None:
+        """End those that are running, and start no more."""
+        with self._lock:
+            self._over = True
+            for process in self._running:
+                _kill(process)
+
+    def run(self, gate: CommandGate, node: str) -> _Found:
+        """Run the command of `gate`, and end it with all that it has started when its time is over."""
+        try:
+            process = self._start(gate.argv, node)
+        except (OSError, ValueError) as exc:
+            why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+            return "undecided", f"it cannot be run: {why}"
+        if process is None:
+            return _INTERRUPTED
+        try:
+            output, status = _follow(process, time.monotonic() + gate.timeout)
+        finally:
+            with self._lock:
+                self._running.discard(process)
+                over = self._over
+        if over:
+            return _INTERRUPTED
+        if status is None:
+            return "undecided", f"it did not end within {gate.timeout:g} s, and was ended"
+        return _judge_end(status, output)
+
+    def _start(self, argv: Sequence[str], node: str) -> subprocess.Popen[bytes] | None:
+        environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+        with self._lock:
+            if self._over:
+                return None
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                bufsize=0,
+                env={**environment, "HNCTL_NODE": node},
+                start_new_session=True,
+            )
+            self._running.add(process)
+            return process
+
+
+def _judge_end(status: int, output: bytes) -> _Found:
+    """Return what the end of a command says; its last line of output says why."""
     if status == 0:
         return "passed", "it ended with 0"
     lines = output.decode("utf-8", "replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     how = f"it ended with {status}" if status > 0 else f"it was ended by {_signal_name(-status)}"
     return "undecided" if status == CANNOT_TELL else "failed", how + (f": {_short(last)}" if last else "")
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End `process`, which was not reaped, so that its number is still its own, with all of its session."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _follow(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, int | None]:
@@ -186,9 +237,7 @@ def _follow(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, i
                 is_open = piece != b""
                 tail = (tail + (piece or b""))[-_LAST_OUTPUT:]
         if status is None:
-            # It was not reaped, so its number is still its own.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill(process)
             with suppress(subprocess.TimeoutExpired):  # it may be another user's, as with sudo
                 process.wait(1)
             return tail, None

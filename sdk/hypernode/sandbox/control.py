@@ -23,7 +23,6 @@ from hypernode.sandbox.faults import show_rules
 from hypernode.sandbox.stage import Stage
 
 PREFIX = "/_sandbox/"
-MOST_WORKERS = 1000
 _ENDINGS = ("success", "reverted")
 
 
@@ -54,10 +53,7 @@ def make_control(stage: Stage) -> Router:
 
     async def fpm(request: Request) -> JSONResponse:
         def keep_busy(given: Mapping[str, object]) -> None:
-            busy = given.get("busy")
-            if set(given) != {"busy"} or not isinstance(busy, int) or not 0 <= busy <= MOST_WORKERS:
-                raise InputError(f'write {{"busy": NUMBER}}, {MOST_WORKERS} at most')
-            stage.world.find(request.path_params["node"]).busy = busy
+            stage.world.keep_busy(stage.world.find(request.path_params["node"]), given.get("busy"))
 
         return await _with_body(request, keep_busy)
 

@@ -141,12 +141,12 @@ class Sandbox:
         self._do(lambda: self._stage.world.break_shop(self._stage.world.find(node), None))
 
     def keep_busy(self, node: str, workers: int) -> None:
-        """Let so many PHP-FPM workers of `node` be at work."""
+        """Let so many PHP-FPM workers of `node` be at work.
 
-        def keep() -> None:
-            self._stage.world.find(node).busy = workers
-
-        self._do(keep)
+        Raises:
+            InputError: The node is unknown, or that is no number of workers.
+        """
+        self._do(lambda: self._stage.world.keep_busy(self._stage.world.find(node), workers))
 
     def shop_url(self, node: str) -> str:
         """Return the address of the shop on `node`; ``{node}`` gives what a gate says for all nodes."""

@@ -14,6 +14,8 @@ from hypernode.sandbox.flows import Ending, Flow, Job, make_other, make_update
 from hypernode.sandbox.names import make_names
 from hypernode.sandbox.nodes import Node, make_node
 
+MOST_WORKERS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Posted:
@@ -119,6 +121,16 @@ class World:
             UnknownSetting, InvalidValue: As for `set`.
         """
         node.broken = None if values is None else _typed(values, node)
+
+    def keep_busy(self, node: Node, workers: object) -> None:
+        """Let so many PHP-FPM workers of `node` be at work.
+
+        Raises:
+            InvalidValue: That is no number of workers.
+        """
+        if isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS:
+            raise InvalidValue(f"a node can have from 0 to {MOST_WORKERS} workers at work", node=node.name)
+        node.busy = workers
 
     def is_broken(self, node: Node) -> bool:
         """Tell whether the shop of `node` is broken now."""

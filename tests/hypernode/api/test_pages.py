@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,6 +128,25 @@ def test_a_shop_that_says_nothing_is_given_up_in_time() -> None:
         assert Pages().fetch(url, 0.2) == NoPage(f"{url}: no answer in time", False)
     for connection in kept:
         connection.close()
+
+
+@pytest.mark.parametrize("head", [b"H", b"HTTP/1.1 200 OK\r\nX: "])
+def test_a_head_that_drips_in_is_given_up_too(head: bytes) -> None:
+    over = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        with connection:
+            connection.sendall(head)
+            while not over.wait(0.05):
+                connection.sendall(b"x")
+
+    began = time.monotonic()
+    with listening(drip) as url:
+        found = Pages().fetch(url, 0.2)
+        over.set()
+    assert isinstance(found, NoPage)
+    assert found.on_the_way
+    assert time.monotonic() - began < 5
 
 
 def test_a_shop_that_is_not_there_refuses() -> None:

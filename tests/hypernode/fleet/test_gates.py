@@ -169,6 +169,10 @@ def test_no_two_gates_have_the_same_name(several):
     assert len(names) == len(several) == len(set(names))
 
 
+def test_a_name_cannot_command_the_terminal():
+    assert names_of([CommandGate(("a\x1b[2J",))]) == (r"command a\x1b[2J",)
+
+
 def test_names_tell_gates_apart_and_no_argument_of_a_command():
     several = (HttpGate(SHOP), HttpGate(SHOP, 404), FpmGate(1), CommandGate(("./smoke-test", "--key", "hunter2")))
     assert names_of(several) == (

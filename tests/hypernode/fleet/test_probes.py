@@ -212,6 +212,22 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
+def test_commands_are_ended_with_the_probes_and_none_is_started_after(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    probes = World().probes(CommandGate(("sh", "-c", f"touch {begun}; sleep 60")))
+    found: list[Finding] = []
+    thread = threading.Thread(target=lambda: found.extend(probes.try_on("kaasshop")))
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not begun.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    probes.end()
+    thread.join(10)
+    found += probes.try_on("kaasshop")
+    assert [(each.verdict, each.reason) for each in found] == [("undecided", "hnctl was interrupted")] * 2
+
+
 def test_a_command_that_writes_without_end_is_ended_too() -> None:
     assert run("yes", timeout=0.3) == ("undecided", "it did not end within 0.3 s, and was ended")
 
