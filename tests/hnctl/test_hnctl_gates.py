@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from odd_servers import serving
+from processes import start
 from runs import Hnctl
 
 from hypernode.sandbox.server import Sandbox
@@ -135,3 +139,28 @@ def test_a_mistake_in_a_gate_is_told_with_its_place(hnctl: Hnctl, folder: Path):
     assert done.status == 65
     assert "fleet.yaml:5:11: unknown key htp in a gate" in done.err
     assert "Did you mean http?" in done.err
+
+
+def test_an_interrupted_check_leaves_no_command_behind(folder: Path, box: Sandbox):
+    write(folder, "command: [sh, -c, 'echo $$ > pid.$HNCTL_NODE; exec sleep 60']")
+    pids = [folder / "pid.kaasshop", folder / "pid.theeplein"]
+    with start("gates", "check") as process:
+        _until(lambda: all(path.exists() and path.read_text() for path in pids))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    _until(lambda: not any(_runs(int(path.read_text())) for path in pids))
+
+
+def _until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < deadline, "it did not happen within 10 seconds"
+        time.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process runs; one that nobody has reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
