@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hnctl.agreement import agree, may_ask
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_run
+from hnctl.gates import make_prober
 from hnctl.printing import print_data, print_listing, print_note
 from hnctl.render.listing import Listing, render_document
 from hnctl.render.outcomes import left_line, outcome_line, outcome_row, run_document, totals_line
@@ -34,6 +35,9 @@ from hypernode.fleet.rollout import Options, Outcome, Rollout, Stop
 from hypernode.fleet.rules import DEFAULT
 from hypernode.fleet.stores import read_nodes
 from hypernode.places import state_folder
+
+if TYPE_CHECKING:
+    from hypernode.fleet.probes import Probes
 
 
 def compare_nodes(
@@ -213,9 +217,10 @@ class Run:
             interval=float(link.value("poll_interval")),
             ignore_running=self.ignore_running,
         )
+        prober = make_prober(link, self.plan.rules.gates)
         with (
             progress("applying", len(self.plan.nodes), least=1) as bar,
-            _interruptible(self.journal) as (stop, signals),
+            _interruptible(self.journal, prober) as (stop, signals),
             link.executor() as executor,
         ):
             for outcome in unread:
@@ -232,6 +237,7 @@ class Run:
                 on_look=bar.look,
                 journal=self.journal,
                 past=self.past,
+                prober=prober,
                 tell=bar.tell,
             )
             for outcome in rollout.outcomes():
@@ -332,7 +338,7 @@ _GOOD = ("done", "unchanged")
 
 
 @contextmanager
-def _interruptible(journal: Journal | NoJournal) -> Iterator[tuple[threading.Event, list[int]]]:
+def _interruptible(journal: Journal | NoJournal, prober: Probes | None) -> Iterator[tuple[threading.Event, list[int]]]:
     """Let the first Ctrl-C, SIGTERM or SIGHUP stop the start of further nodes, and the second end all at once."""
     stop = threading.Event()
     signals: list[int] = []
@@ -340,6 +346,8 @@ def _interruptible(journal: Journal | NoJournal) -> Iterator[tuple[threading.Eve
     def handle(number: int, frame: object) -> None:
         if signals:
             print_note(f"Left at once. What was under way goes on. Go on with the run: hnctl resume {journal.run}")
+            if prober is not None:
+                prober.end()  # what runs for gates would outlive us
             os._exit(128 + number)
         # Whoever's line drops (SIGHUP) is not there any more; the run ends as one that was asked to.
         signals.append(signal.SIGTERM if number == signal.SIGHUP else number)

@@ -185,6 +185,63 @@ def test_a_run_that_fails_takes_itself_back_when_it_was_told_to(hnctl: Hnctl, bo
     assert [run["state"] for run in runs] == ["done", "stopped"]
 
 
+@pytest.fixture
+def second(folder: Path, box: Sandbox) -> str:
+    """Return a node of the second of three waves whose page breaks with the change."""
+    url = f"{box.url}/_shops/{{node}}/"
+    gates = f"[flows, {{http: {{url: '{url}', contains: '<html', timeout: 5s}}}}]"
+    write_fleet(folder, box, f"{{waves: [1, 50%, 100%], gates: {gates}}}", "php_version: 8.0, mysql_version: '8.0'")
+    for name in box.names:
+        box.set(name, mysql_version="5.7")
+    name = sorted(box.names)[1]
+    box.break_page(name, php_version="8.0")
+    return name
+
+
+GATED = ["apply", "--yes", "--confirm", "all:mysql_version=6"]
+
+
+def test_a_page_that_the_change_breaks_stops_the_run_after_its_wave(hnctl: Hnctl, box: Sandbox, second: str):
+    stopped = hnctl(*GATED)
+    assert stopped.status == 3
+    assert "3 done, 0 unchanged, 0 failed, 0 outcome unknown, 3 not attempted" in stopped.out
+    assert (
+        f"The run was stopped by a gate: http {box.url}/_shops/{{node}}/ on {second}: status 500 instead of 200."
+        in stopped.err
+    )
+    again = hnctl("resume", "last", "--yes")
+    assert again.status == 3, "it is still broken"
+    box.mend_page(second)
+    assert hnctl("resume", "last", "--yes").status == 0
+    assert php(box) == ["8.0"] * 6
+    assert sorted(entry.node for entry in writes(box)) == sorted(box.names)
+
+
+def test_a_page_that_the_change_breaks_takes_the_run_back_when_it_was_told_to(hnctl: Hnctl, box: Sandbox, second: str):
+    back = hnctl(*GATED, "--on-failure", "rollback")
+    assert back.status == 3
+    assert php(box) == ["8.3"] * 6
+    assert [box.settings(name)["mysql_version"] for name in sorted(box.names)] == ["8.0"] * 3 + ["5.7"] * 3
+    for name in sorted(box.names)[:3]:
+        assert f"{name}: mysql_version is left: irreversible: " in back.err
+    assert "Rolled back: 3 done" in back.err
+
+
+def test_a_page_that_was_broken_before_stops_nothing(hnctl: Hnctl, box: Sandbox, second: str):
+    box.break_page(second)
+    assert hnctl(*GATED).status == 0
+    assert php(box) == ["8.0"] * 6
+
+
+def test_a_gate_that_cannot_decide_pauses_and_never_passes(hnctl: Hnctl, box: Sandbox, folder: Path):
+    write_fleet(folder, box, "{waves: [1, 100%], gates: [{command: [sh, -c, 'exit 75']}]}")
+    paused = hnctl("apply", "--yes")
+    assert paused.status == 3
+    assert "The run is paused, as a gate could not decide: command sh" in paused.err
+    assert hnctl("history", "-o", "json").json["runs"][0]["state"] == "paused"
+    assert len(writes(box)) == 1
+
+
 def test_waves_and_canaries_are_options_too(hnctl: Hnctl, box: Sandbox):
     last = sorted(box.names)[-1]
     run = hnctl("apply", "--yes", "--waves", "50%,100%", "--canary", last, "--parallel", "1")
@@ -217,7 +274,7 @@ def test_a_full_disk_stops_the_run_before_what_it_could_not_announce(box: Sandbo
     mount = f'mount -t tmpfs -o size=16k none "{state}" && "$@"; code=$?; cp -r "{state}" "{folder}/kept"; exit $code'
     namespaced = subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
     run = ["unshare", "-rm", "sh", "-c", mount, "sh"] if namespaced else ["sh", "-c", 'ulimit -f 3; "$@"', "sh"]
-    filler = ["--message", "x" * 9000 if namespaced else "x"]
+    filler = ["--message", "x" * 13_500 if namespaced else "x"]
     done = subprocess.run(
         [*run, *COMMAND, "apply", "--yes", "--parallel", "2", *filler], capture_output=True, text=True, cwd=folder
     )

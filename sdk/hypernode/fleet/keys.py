@@ -135,12 +135,12 @@ COMMAND_KEYS = {
     "run": Key("The command and its arguments; no shell is between. The node's name is in HNCTL_NODE.", ARGV),
     "timeout": Key("The time that it may take, such as 60s.", _TIMEOUT),
 }
-_WORD: Mapping[str, Any] = {"type": ["string", "number", "boolean"], "pattern": r"\S"}  # YAML's types, not ours
+_SAYING: Mapping[str, Any] = {"type": ["string", "number", "boolean"], "pattern": r"\S"}  # YAML's types, not ours
 IGNORE_KEYS = {
-    "node": Key("The node that it is about.", _WORD),
-    "group": Key("In place of a node: all nodes of this group.", _WORD),
+    "node": Key("The node that it is about.", _SAYING),
+    "group": Key("In place of a node: all nodes of this group.", _SAYING),
     "setting": Key("The setting that is left as it is.", {"$ref": "#/$defs/name"}),
-    "reason": Key("Why.", _WORD),
+    "reason": Key("Why.", _SAYING),
     "until": Key(
         "The last day, such as 2026-12-31; after it the file is refused until the entry is renewed or taken out.",
         {"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"},
