@@ -837,3 +837,67 @@ def test_a_failing_answer_never_shows_a_value_of_the_node(shop: Shop, settings: 
 def test_a_logbook_and_its_settings_are_of_the_same_node(shop: Shop, transport: Transport):
     assert Flows(transport, "kaasshop", Secret(TOKEN)).newest() == ()
     assert shop.log == ["GET flows"]
+
+
+# A write that another process sent, and did not live to see the end of
+
+SENT = {"php_version": "8.4"}
+
+
+def ago(seconds: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=seconds)
+
+
+def test_a_write_of_before_is_found_by_its_flows_and_waited_for(shop: Shop, settings: Settings):
+    flow = shop.post(dict(SENT), "running", "success", age=600)
+    shop.post({}, "running", tracker={"uuid": TRACKER.replace("aa", "bb")})
+    update = settings.find_sent(SENT, ago(600), [flow["uuid"]])
+    assert update is not None
+    assert [one.uuid for one in update.wait()] == [flow["uuid"]]
+    assert shop.sent == []
+
+
+def test_a_write_of_before_whose_flows_nobody_saw_is_found_by_its_time(shop: Shop, settings: Settings):
+    shop.post({}, "success", age=3600)
+    shop.post(dict(SENT), "running", "success", age=60)
+    update = settings.find_sent(SENT, ago(61))
+    assert update is not None
+    assert update.wait()
+    assert settings.get("php_version") == "8.4"
+
+
+def test_a_write_of_before_that_the_node_shows_is_done(shop: Shop, settings: Settings):
+    shop.values["php_version"] = "8.4"
+    update = settings.find_sent(SENT, ago(60))
+    assert update is not None
+    assert update.wait() == ()
+
+
+def test_a_write_that_never_arrived_is_told_so_once_it_would_be_seen(shop: Shop, settings: Settings, clock: Any):
+    began = clock()
+    assert settings.find_sent(SENT, ago(3600)) is None
+    assert clock() == began, "an hour later nothing is waited for"
+    assert settings.find_sent(SENT, ago(0)) is None
+    assert clock() - began == pytest.approx(30, abs=1)
+
+
+@pytest.mark.parametrize("ahead", [60, 86_400])
+def test_a_clock_that_was_set_back_meanwhile_makes_nobody_wait_longer(
+    shop: Shop, settings: Settings, clock: Any, ahead: float
+):
+    began = clock()
+    assert settings.find_sent(SENT, ago(-ahead)) is None
+    assert clock() - began == pytest.approx(30, abs=1)
+
+
+def test_a_reverted_write_of_before_is_a_failure_and_not_sent_again(shop: Shop, settings: Settings):
+    shop.post({}, "reverted", age=60)
+    update = settings.find_sent(SENT, ago(61))
+    assert update is not None
+    with pytest.raises(FlowFailed):
+        update.wait()
+
+
+def test_a_flow_that_succeeded_and_left_other_values_is_another_one(shop: Shop, settings: Settings):
+    shop.post({"varnish_enabled": True}, "success", age=60)
+    assert settings.find_sent(SENT, ago(61)) is None
