@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from hypernode import errors
 
 if TYPE_CHECKING:
-    from hypernode.fleet.rollout import Outcome, StopKind
+    from hypernode.fleet.bring import Outcome
+    from hypernode.fleet.rollout import StopKind
 
 
 class Exit(IntEnum):

@@ -143,10 +143,17 @@ def _ruling(*options: Any) -> Callable[[F], F]:
 
 _RULES = ("--waves", "--order", "--canary", "--pause", "--max-failures", "--on-failure", "--window")
 _rules_options = _ruling(
-    option("--waves", metavar="1,10%,100%", type=RuleType("waves"), help="Nodes done when each wave ends."),
+    option(
+        "--waves",
+        metavar="1,10%,100%",
+        type=RuleType("waves"),
+        help="Nodes done when each wave ends.  [default: the file's]",
+    ),
     option("--canary", metavar="NODE", multiple=True, help="Change this node before all others; can be given again."),
     option("--order", type=RuleType("order"), metavar="ORDER", help="By name, file, risk or smallest-product-first."),
-    option("--pause", type=RuleType("pause"), metavar="TIME", help="Between two waves, such as 10m."),
+    option(
+        "--pause", type=RuleType("pause"), metavar="TIME", help="Between two waves, such as 10m.  [default: the file's]"
+    ),
     option(
         "--window",
         type=RuleType("window"),
@@ -157,13 +164,13 @@ _rules_options = _ruling(
         "--max-failures",
         metavar="N|P%",
         type=RuleType("max_failures"),
-        help="Start no more nodes after this many failed.",
+        help="Start no more nodes after this many failed.  [default: the file's]",
     ),
     option(
         "--on-failure",
         type=RuleType("on_failure"),
         metavar="stop|rollback",
-        help="What to do then.",
+        help="What to do then.  [default: the file's]",
     ),
 )
 """The same as `rollout` in the fleet file; what is given here wins."""

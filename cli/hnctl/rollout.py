@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hnctl.agreement import agree, may_ask
+from hnctl.comparing import compare_nodes
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_run
 from hnctl.gates import make_prober
@@ -23,51 +24,22 @@ from hnctl.printing import print_data, print_listing, print_note
 from hnctl.render.listing import Listing, render_document
 from hnctl.render.outcomes import left_line, outcome_line, outcome_row, run_document, totals_line
 from hnctl.render.progress import progress
-from hypernode.catalogue import Catalogue, closest
-from hypernode.errors import HypernodeError, InputError
-from hypernode.fleet.compare import Comparison, Desired, compare
+from hypernode.catalogue import Catalogue
+from hypernode.errors import HypernodeError
+from hypernode.fleet.bring import Options, Outcome
+from hypernode.fleet.compare import Desired
 from hypernode.fleet.history import Past, RunLog, Source, find_run, read_run
 from hypernode.fleet.journal import NO_JOURNAL, Journal, NoJournal, describe_person, run_state
 from hypernode.fleet.plan import Confirmation, Plan
 from hypernode.fleet.planfile import dump
 from hypernode.fleet.rollback import Left, Rollback, plan_rollback, settings_to_read
-from hypernode.fleet.rollout import Options, Outcome, Rollout, Stop
+from hypernode.fleet.rollout import Rollout, Stop
 from hypernode.fleet.rules import DEFAULT
 from hypernode.fleet.stores import read_nodes
 from hypernode.places import state_folder
 
 if TYPE_CHECKING:
     from hypernode.fleet.probes import Probes
-
-
-def compare_nodes(
-    link: Connection, catalogue: Catalogue, desired: Desired, where: str | None, rules: Mapping[str, Any] | None = None
-) -> Comparison:
-    """Read the nodes of `desired` and plan their changes; `rules` wins over what the fleet file says of `Rules`."""
-    from hypernode.fleet.where import parse_where
-
-    test, asked = parse_where(where, catalogue) if where else (None, frozenset[str]())
-    desired = replace(desired, rules=replace(desired.rules, **(rules or {})))
-    check_canaries((rules or {}).get("canary", ()), desired.values)
-    link.address(list(desired.values))
-    with progress("reading", len(desired.values)) as bar, link.executor() as executor:
-        reader = link.reader(catalogue, desired.ways)
-        return compare(desired, reader, catalogue, executor, where=test, asked=asked, on_node=bar.step)
-
-
-def check_canaries(canaries: Iterable[str], nodes: Collection[str]) -> None:
-    """Refuse a canary that was named and is none of `nodes`: with a slip of the pen, all others would have none.
-
-    Raises:
-        InputError: One is not there.
-    """
-    for name in canaries:
-        if name not in nodes:
-            near = closest(name, nodes)
-            raise InputError(
-                f"the canary {name} is not among the nodes of this run",
-                hint=f"Did you mean {near}?" if near else "Choose it too, or name others with --canary",
-            )
 
 
 def change_nodes(

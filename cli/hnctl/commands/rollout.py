@@ -127,7 +127,8 @@ def apply(plan_file: str | None, checksum: str | None, only_drift: bool, verbose
 def _apply_file(
     link: Connection, path: Path, checksum: str | None, *, rules: Mapping[str, Any], verbose: bool, **options: Any
 ) -> Exit:
-    from hnctl.rollout import carry_out, check_canaries, source_of
+    from hnctl.comparing import check_canaries
+    from hnctl.rollout import carry_out, source_of
     from hnctl.values import fetch_from
     from hypernode.fleet.planfile import fetch_secrets, load
     from hypernode.fleet.rollout import check_fresh
@@ -162,7 +163,7 @@ def compare_with_file(
     link: Connection, *, selection: Selection, refresh: bool, rules: Mapping[str, Any] | None = None, **_: Any
 ) -> tuple[Catalogue, Comparison]:
     """Read the fleet file and the chosen nodes, and plan."""
-    from hnctl.rollout import compare_nodes
+    from hnctl.comparing import compare_nodes
     from hnctl.values import fetch_from
     from hypernode.fleet.compare import desired_of
     from hypernode.fleet.spec import load

@@ -42,7 +42,8 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
     Example: hnctl resume last
     """
     from hnctl.agreement import agree
-    from hnctl.rollout import Run, check_canaries, person
+    from hnctl.comparing import check_canaries
+    from hnctl.rollout import Run, person
     from hnctl.selection import check_excluded
     from hnctl.values import fetch_from
     from hypernode.fleet.history import find_run, parse_run
@@ -98,8 +99,9 @@ def rollback(
       hnctl rollback last
       hnctl rollback 20261125-101500-7f3a2c -n kaasshop --yes
     """
+    from hnctl.comparing import check_canaries
     from hnctl.render.outcomes import left_line
-    from hnctl.rollout import carry_out, check_canaries, plan_back
+    from hnctl.rollout import carry_out, plan_back
     from hnctl.selection import check_excluded
     from hypernode.fleet.history import find_run, read_run
     from hypernode.fleet.journal import is_under_way

@@ -9,9 +9,9 @@ from typing import Any
 from hnctl.exits import Exit
 from hnctl.render.error import error_document
 from hnctl.render.listing import FORMAT_VERSION
+from hypernode.fleet.bring import Outcome
 from hypernode.fleet.journal import STATES
 from hypernode.fleet.rollback import Left
-from hypernode.fleet.rollout import Outcome
 from hypernode.printable import printable
 
 _WORDS = {

@@ -29,10 +29,11 @@ from hypernode.errors import (
     PlanIsStale,
     Rejected,
 )
+from hypernode.fleet.bring import OnLook, Options, Outcome
 from hypernode.fleet.journal import STATES
 from hypernode.fleet.node_locks import locked
 from hypernode.fleet.plan import Plan, make_plan
-from hypernode.fleet.rollout import OnLook, Options, Outcome, Rollout, check_fresh
+from hypernode.fleet.rollout import Rollout, check_fresh
 from hypernode.fleet.rules import Rules
 from hypernode.fleet.shares import Share
 from hypernode.secrets import Secret

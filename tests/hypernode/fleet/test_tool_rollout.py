@@ -27,8 +27,8 @@ from hypernode.errors import (
     ToolTimedOut,
 )
 from hypernode.fleet import planfile
+from hypernode.fleet.bring import Options, Outcome, bring
 from hypernode.fleet.plan import Plan, make_plan
-from hypernode.fleet.rollout import Options, Outcome, bring
 from hypernode.fleet.tool_stores import ToolStore
 from hypernode.fleet.ways import VIAS, Way
 from hypernode.node.systemctl import UNREADABLE

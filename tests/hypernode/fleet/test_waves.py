@@ -18,12 +18,13 @@ from memory_store import MemoryStore
 from strategies import CATALOGUE
 
 from hypernode.errors import OutcomeUnknown, Rejected, TokenRefused
+from hypernode.fleet.bring import Options, Outcome
 from hypernode.fleet.gates import Finding, FlowsGate, judge
 from hypernode.fleet.history import NodeLog, Past, RunLog, find_run, read_run
 from hypernode.fleet.journal import Journal
 from hypernode.fleet.plan import make_plan
 from hypernode.fleet.planfile import dump
-from hypernode.fleet.rollout import Options, Outcome, Rollout
+from hypernode.fleet.rollout import Rollout
 from hypernode.fleet.rules import ALL, Rules, parse_window
 from hypernode.fleet.shares import Share
 
