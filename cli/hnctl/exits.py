@@ -72,8 +72,10 @@ def exit_for_run(outcomes: Iterable[Outcome], stopped: StopKind | None) -> Exit:
     outcomes = list(outcomes)
     failures = [outcome.error for outcome in outcomes if outcome.state == "failed" and outcome.error is not None]
     done = any(outcome.state in ("done", "unchanged") for outcome in outcomes)
-    if stopped is not None:
-        return Exit.CREDENTIALS if stopped == "token" else Exit.PARTLY
+    if stopped == "token":
+        return Exit.CREDENTIALS
+    if stopped is not None and (stopped != "budget" or any(outcome.state == "not_attempted" for outcome in outcomes)):
+        return Exit.PARTLY
     if failures:
         return exit_for_failures(failures, some_succeeded=done)
     if any(outcome.state == "unknown" for outcome in outcomes):

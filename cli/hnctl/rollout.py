@@ -276,7 +276,7 @@ class Run:
 
     def _tell_the_way_on(self, back: Run | None) -> None:
         """Say why the run has stopped, and the very commands that go on or back."""
-        if self.stopped is not None:
+        if self.stopped is not None and (self.stopped.kind != "budget" or self.status is Exit.PARTLY):
             print_note(f"{self.stopped.reason[0].upper()}{self.stopped.reason[1:]}.")
         open_ends = [outcome for outcome in self.outcomes if outcome.changes and outcome.state not in _GOOD]
         run, yes = self.journal.run, "" if may_ask() else " --yes"

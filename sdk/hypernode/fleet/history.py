@@ -95,8 +95,8 @@ class Past:
 
     nodes: Mapping[str, NodeLog] = field(default_factory=dict)
     """Those that were begun."""
-    passed: int = 0
-    """Nodes in the waves that have passed their gates."""
+    passed: frozenset[str] = frozenset()
+    """Nodes of the waves that have passed their gates."""
     passed_at: datetime | None = None
     probed: Mapping[str, Mapping[str, Finding]] = field(default_factory=dict)
     """Node to what each gate found before the node was changed."""
@@ -174,7 +174,7 @@ class _Gathered:
     sent_at: dict[str, datetime] = field(default_factory=dict)
     flows: dict[str, list[str]] = field(default_factory=dict)
     probed: dict[str, dict[str, Finding]] = field(default_factory=dict)
-    passed: int = 0
+    passed: set[str] = field(default_factory=set)
     passed_at: datetime | None = None
     resumed: list[tuple[str, str]] = field(default_factory=list)
     end: Mapping[str, Any] | None = None
@@ -199,7 +199,8 @@ class _Gathered:
                 for node, found in record["nodes"].items():
                     self.probed[node] = {gate: Finding(gate, node, verdict, why) for gate, verdict, why in found}
             case "wave passed":
-                self.passed, self.passed_at = int(record["end"]), datetime.fromisoformat(record["at"])
+                self.passed.update(record["nodes"])
+                self.passed_at = datetime.fromisoformat(record["at"])
             case "run resumed":
                 self.resumed.append((record["at"], record["who"]))
                 self.end = None
@@ -231,7 +232,10 @@ class _Gathered:
             rolls_back=first["rolls_back"],
             resumed=tuple(self.resumed),
             past=Past(
-                {name: node for name, node in nodes.items() if node.begun}, self.passed, self.passed_at, self.probed
+                {name: node for name, node in nodes.items() if node.begun},
+                frozenset(self.passed),
+                self.passed_at,
+                self.probed,
             ),
         )
 

@@ -120,17 +120,15 @@ class Rollout:
         """Carry the plan out, and yield an outcome for each of its nodes as it is known."""
         yield from self._look_again()
         waves = self._plan.rules.divide(self._plan.order)
-        end = 0
         for number, wave in enumerate(waves, 1):
-            end += len(wave)
             waiting = [node for node in wave if node not in self._states]
             if len(waves) > 1 and waiting and not self._must_stop():
                 self._tell(f"Wave {number} of {len(waves)}: {_nodes(len(waiting))}")
-            if end > self._past.passed and not self._must_stop():
+            if not self._must_stop():
                 self._probe_before(waiting)
             yield from self._carry(waiting, self._bring)
             if not self._must_stop():
-                self._hold(wave, end, last=number == len(waves))
+                self._hold(wave, waves[number] if number < len(waves) else ())
         yield from sorted(self._left, key=lambda outcome: outcome.node)
 
     def _look_again(self) -> Iterator[Outcome]:
@@ -285,17 +283,17 @@ class Rollout:
 
     # Between two waves
 
-    def _hold(self, wave: Sequence[str], end: int, *, last: bool) -> None:
-        """Hold the gates against a wave that has ended, and pause before the next one."""
+    def _hold(self, wave: Sequence[str], following: Sequence[str]) -> None:
+        """Hold the gates against a wave that has ended, and pause before the next one if that has not begun."""
         left = self._plan.rules.pause
-        if end > self._past.passed:
+        if not self._past.passed.issuperset(wave):
             if not self._passes(wave):
                 return
-            self._journal.note("wave passed", end=end)
+            self._journal.note("wave passed", nodes=list(wave))
         elif self._past.passed_at is not None:
             # Whatever the clock was set to meanwhile, it is neither longer than the pause nor shorter than nothing.
             left = min(max(left - (self._now() - self._past.passed_at).total_seconds(), 0.0), left)
-        if last or end < self._past.passed or left <= 0:
+        if not following or left <= 0 or any(node in self._past.nodes for node in following):
             return
         self._tell(f"Pausing {left:.0f} s before the next wave")
         deadline = time.monotonic() + left

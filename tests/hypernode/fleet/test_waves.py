@@ -399,3 +399,30 @@ def test_a_finding_is_judged_by_the_one_before_the_change(before, after, judged)
     found = judge(earlier, Finding("page", "a", after, "later"))
     assert found.verdict == judged
     assert "later" in found.reason
+
+
+def test_what_is_left_of_a_pause_is_waited_for_when_the_run_goes_on(tmp_path):
+    scene = Scene(tmp_path, Rules(waves=WAVES, pause=0.3), parallel=1)
+    scene.now = datetime.now(UTC)
+    scene.store.during_write = lambda node: threading.Timer(0.05, scene.stop.set).start()
+    scene.run()
+    scene.stop.clear()
+    scene.store.during_write = lambda node: None
+    scene.now = datetime.now(UTC) - timedelta(days=1)  # the clock was set back: the whole pause, and no more
+    assert states(scene.resume()) == ["done"] * 6
+    assert scene.told[-4:] == [
+        "Pausing 0 s before the next wave",
+        "Wave 2 of 3: 2 nodes",
+        "Pausing 0 s before the next wave",
+        "Wave 3 of 3: 3 nodes",
+    ]
+
+
+def test_a_node_that_is_left_out_of_a_run_does_not_let_others_slip_by_the_gates(tmp_path):
+    scene = gated(tmp_path, {("shop1", True): "failed"})
+    scene.run()
+    scene.plan = scene.plan.without(["shop0"])
+    scene.prober.verdicts = {("shop3", True): "failed"}
+    outcomes = scene.resume()
+    assert stopped(scene)[1] == "the run was stopped by a gate: page on shop3: it says so"
+    assert states(outcomes).count("not_attempted") == 2
