@@ -38,16 +38,17 @@ nodes:
 """
 """What a sandbox's nodes have from the start, but for the group `moving`."""
 
-MOVING = 25
-"""Every node of this many is in the group `moving` and so differs from a fresh sandbox."""
+MOVED = {"php_opentelemetry_enabled": True, "mailhog_enabled": True}
+"""What the nodes of that group are to have."""
 
 
-def write_file(path: Path, names: Sequence[str], *, own_every: int | None = None) -> None:
+def write_file(path: Path, names: Sequence[str], *, moving_every: int = 25, own_every: int | None = None) -> None:
     """Write a fleet file of four groups about the nodes `names`.
 
     Args:
         path: Where to.
-        names: The nodes; 4 % of them differ from what the sandbox starts them with.
+        names: The nodes.
+        moving_every: Every node of this many is in the group `moving` and so differs from a fresh sandbox.
         own_every: Every node of this many has three settings of its own; None: no node.
     """
     lines = []
@@ -55,7 +56,7 @@ def write_file(path: Path, names: Sequence[str], *, own_every: int | None = None
         groups = ["shopware" if index % 3 else "magento"]
         if index % 10 == 3:
             groups.append("staging")
-        if index % MOVING == 0:
+        if index % moving_every == 0:
             groups.append("moving")
         own = ""
         if own_every and index % own_every == 0:

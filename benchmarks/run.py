@@ -1,4 +1,4 @@
-"""Measure hnctl against the goals of DESIGN 8 and print one table; see README.md beside this file."""
+"""Measure hnctl, against the goals of DESIGN 8 where there are any, and print one table; see README.md here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.table import Row, render
 
-SUBJECTS = ("startup", "diff", "files", "plans", "sandbox", "flows", "oom")
+SUBJECTS = ("startup", "diff", "apply", "files", "plans", "sandbox", "flows", "oom")
 """Each is a file of this folder whose `measure` yields rows."""
 
 

@@ -10,7 +10,7 @@ HEADS = ("what", "measured", "goal", "holds")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One goal of DESIGN 8, and what came of it."""
+    """What was measured, and the goal that DESIGN 8 sets for it if it does."""
 
     what: str
     measured: str
