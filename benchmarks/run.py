@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.table import Row, render
 
-SUBJECTS = ("startup", "diff", "apply", "files", "plans", "sandbox", "flows", "oom")
+SUBJECTS = ("startup", "diff", "apply", "memory", "files", "plans", "sandbox", "flows", "oom")
 """Each is a file of this folder whose `measure` yields rows."""
 
 
