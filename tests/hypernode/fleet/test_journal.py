@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -148,6 +149,31 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_done(tmp_path: 
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalFailed, match="cannot be written"):
         Journal(tmp_path / "file" / "runs")
+
+
+def test_threads_share_the_wait_for_the_disk_and_none_goes_on_before_its_record_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    journal = Journal(tmp_path)
+    journal.begin(**ABOUT)
+    path = find_run(tmp_path, "last")
+    on_disk = [""]
+
+    def slow(file: int) -> None:
+        seen = path.read_text()
+        time.sleep(0.01)
+        on_disk.append(seen)
+
+    monkeypatch.setattr(os, "fsync", slow)
+
+    def announce(number: int) -> bool:
+        journal.announce("node begun", node=f"shop{number}")
+        return f'"shop{number}"' in on_disk[-1]
+
+    with ThreadPoolExecutor(8) as executor:
+        assert all(executor.map(announce, range(64)))
+    journal.close()
+    assert len(on_disk) < 40, "eight threads wait for fewer than one each"
 
 
 def test_threads_do_not_mix_their_lines(tmp_path: Path):
