@@ -277,14 +277,17 @@ class Run:
     def _tell_the_way_on(self, back: Run | None) -> None:
         """Say why the run has stopped, and the very commands that go on or back."""
         if self.stopped is not None and (self.stopped.kind != "budget" or self.status is Exit.PARTLY):
-            print_note(f"{self.stopped.reason[0].upper()}{self.stopped.reason[1:]}.")
+            why = str(self.stopped)
+            print_note(f"{why[0].upper()}{why[1:]}.")
         open_ends = [outcome for outcome in self.outcomes if outcome.changes and outcome.state not in _GOOD]
         run, yes = self.journal.run, "" if may_ask() else " --yes"
         if back is not None and back.journal.run is not None and back.status is not Exit.OK:
             print_note(f"Go on with taking it back: hnctl resume {back.journal.run}{yes}")
+        elif back is not None:
+            print_note("Once it is mended: hnctl apply")
         elif run is not None and (open_ends or self.stopped is not None):
             print_note(f"Go on: hnctl resume {run}{yes}")
-            if back is None and any(outcome.state == "done" for outcome in self.outcomes):
+            if any(outcome.state == "done" for outcome in self.outcomes):
                 print_note(f"Take back what was done: hnctl rollback {run}{yes}")
 
 

@@ -181,8 +181,12 @@ def test_a_run_that_fails_takes_itself_back_when_it_was_told_to(hnctl: Hnctl, bo
     assert [(one["node"], one["setting"]) for one in back["left"]] == [(name, "mysql_version") for name in names[:2]]
     assert all(one["reason"].startswith("irreversible") for one in back["left"])
     assert "Rolling back 2 nodes, by on_failure: rollback" in failed.err
+    assert failed.err.endswith("Once it is mended: hnctl apply\n")
     runs = hnctl("history", "-o", "json").json["runs"]
     assert [run["state"] for run in runs] == ["done", "stopped"]
+    again = hnctl("resume", runs[1]["run"], "--yes")
+    assert again.status == 5
+    assert f"was taken back by {runs[0]['run']}" in again.err
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.options import connection_options, exclude_option, node_option, output_option, rollout_options
 from hnctl.printing import print_note
-from hypernode.errors import RunIsUnderWay
+from hypernode.errors import FileError, PlanIsStale, RunIsUnderWay
 from hypernode.places import state_folder
 
 if TYPE_CHECKING:
@@ -59,6 +61,11 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
         if log.ended_as == "done":
             print_note(f"The run {log.run} is done: nothing is left to do.")
             return Exit.OK
+        if taken_back := next((r for r in _newer_runs(path) if r.rolls_back == log.run), None):
+            raise PlanIsStale(
+                f"the run {log.run} was taken back by {taken_back.run}; it is not gone on with",
+                hint="Bring the nodes to the fleet file anew: hnctl apply",
+            )
         if "order" in rules:
             raise click.UsageError("A run keeps the order that it was begun with.")
         catalogue = link.catalogue()
@@ -141,3 +148,14 @@ def _plan_of(log: RunLog, link: Connection, catalogue: Catalogue, path: Path, *,
 
     raw = json.dumps(log.plan).encode()
     return load(raw, catalogue, path=str(path), api_url=link.api_url, with_secrets=with_secrets)
+
+
+def _newer_runs(path: Path) -> Iterator[RunLog]:
+    """Yield the runs that were begun after that of `path`, the newest first; what cannot be read is passed over."""
+    from hypernode.fleet.history import find_runs, read_run
+
+    for other in find_runs(path.parent):
+        if other == path:
+            return
+        with suppress(FileError):
+            yield read_run(other)

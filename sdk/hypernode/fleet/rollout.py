@@ -40,6 +40,11 @@ class Stop:
 
     kind: StopKind
     reason: str
+    details: str = ""
+    """What the gate found, in addition to the reason."""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.details}" if self.details else self.reason
 
 
 class Prober(Protocol):
@@ -351,9 +356,9 @@ class Rollout:
         more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
         what = f"{worst.gate} on {worst.node}: {worst.reason}{more}"
         self.stopped = (
-            Stop("gate failed", f"the run was stopped by a gate: {what}")
+            Stop("gate failed", "the run was stopped by a gate", what)
             if worst.verdict == "failed"
-            else Stop("gate undecided", f"the run is paused, as a gate could not decide: {what}")
+            else Stop("gate undecided", "the run is paused, as a gate could not decide", what)
         )
         return False
 

@@ -322,7 +322,7 @@ def gated(tmp_path: Path, verdicts: dict[tuple[str, bool], str], **rules: Any) -
 
 def stopped(scene: Scene) -> tuple[str, str]:
     assert scene.rollout.stopped is not None
-    return scene.rollout.stopped.kind, scene.rollout.stopped.reason
+    return scene.rollout.stopped.kind, str(scene.rollout.stopped)
 
 
 def test_each_node_is_probed_before_its_change_and_after_its_wave(tmp_path):
