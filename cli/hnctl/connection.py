@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,10 +20,14 @@ from hypernode.secrets import Secret
 
 if TYPE_CHECKING:
     from hypernode.api.transport import Transport
+    from hypernode.fleet.dask_stores import Cluster, DaskReader
     from hypernode.fleet.stores import Reader, Store
     from hypernode.fleet.ways import Way
     from hypernode.node.shell import Shell
     from hypernode.node.ssh import Ssh
+
+
+D = TypeVar("D", bound="DaskReader")
 
 
 class Connection:
@@ -40,6 +44,7 @@ class Connection:
         self.parallel = int(self.value("parallel"))
         self._transport: Transport | None = None
         self._ssh: Ssh | None = None
+        self._cluster: Cluster | None = None
         self._tokens: dict[str, Token | CredentialsError] = {}
         self._lock = threading.Lock()
         self._only_node: str | None = None
@@ -170,7 +175,13 @@ class Connection:
         """Return the way to read nodes, which cannot write; `ways` as in `Plan.ways`."""
         from hypernode.fleet.stores import ApiReader, EachReader
 
-        api = ApiReader(self.transport, self.token)
+        api: Reader
+        if self._on_cluster:
+            from hypernode.fleet.dask_stores import DaskReader
+
+            api = self._dask(DaskReader, catalogue)
+        else:
+            api = ApiReader(self.transport, self.token)
         if not ways:
             return api
         from hypernode.fleet.tool_stores import ToolReader
@@ -184,7 +195,13 @@ class Connection:
         """Return the way to read and write nodes; `ways` as in `Plan.ways`."""
         from hypernode.fleet.stores import ApiStore, EachStore
 
-        api = ApiStore(self.transport, self.token, catalogue, interval=float(self.value("poll_interval")))
+        api: Store
+        if self._on_cluster:
+            from hypernode.fleet.dask_stores import DaskStore
+
+            api = self._dask(DaskStore, catalogue)
+        else:
+            api = ApiStore(self.transport, self.token, catalogue, interval=float(self.value("poll_interval")))
         if not ways:
             return api
         from hypernode.fleet.tool_stores import ToolStore
@@ -196,6 +213,49 @@ class Connection:
             timeout=float(self.value("wait")),
         )
         return EachStore(lambda node: tool if node in ways else api)
+
+    @property
+    def _on_cluster(self) -> bool:
+        """Whether the API is talked to from the workers of a Dask cluster.
+
+        Raises:
+            InputError: There is none to send tokens to.
+        """
+        if self._options.get("executor") is None and self._options.get("send_tokens"):
+            raise InputError("--send-tokens goes with --executor dask+tls://HOST:PORT")
+        return self._options.get("executor") is not None
+
+    def _dask(self, kind: type[D], catalogue: Catalogue) -> D:
+        """Return a way to nodes by the cluster, which is connected to when it is first needed.
+
+        Raises:
+            MissingPart: The extra is not installed.
+            SafetyError: Tokens are to be sent to it, and others could read them.
+            ConnectionFailed: It cannot be used.
+        """
+        from hnctl.extras import require_extra
+
+        require_extra("dask", "distributed")
+        from hypernode.fleet.dask_stores import Cluster, check_secure
+        from hypernode.fleet.dask_tasks import Site
+
+        address, send_tokens = str(self._options["executor"]), bool(self._options.get("send_tokens"))
+        if send_tokens:
+            check_secure(address.startswith("tls://"))
+        if self._cluster is None:
+            self._cluster = Cluster(address)
+        ca_file, rps = self.value("ca_file"), self.value("rps")
+        site = Site(
+            run=self._cluster.run_id,
+            api_url=self.api_url,
+            timeout=float(self.value("timeout")),
+            interval=float(self.value("poll_interval")),
+            pool_size=self.parallel,
+            rps=None if rps is None else float(rps),
+            ca_file=None if ca_file is None else str(Path(ca_file).absolute()),
+            only_node=self._only_node,
+        )
+        return kind(self._cluster, site, catalogue, find_token=self.token if send_tokens else None)
 
     def catalogue(self) -> Catalogue:
         """Return the settings of this version, with the API's own list laid over them if it was fetched today."""
@@ -226,6 +286,8 @@ class Connection:
     def _close(self) -> None:
         if self._ssh is not None:
             self._ssh.close()
+        if self._cluster is not None:
+            self._cluster.close()
 
     @contextmanager
     def executor(self) -> Iterator[ThreadPoolExecutor]:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from hnctl.completion import complete_file, complete_group, complete_node
 from hnctl.selection import Selection
-from hnctl.value_types import FORMAT, PARALLEL, RPS, SECONDS, TICK, ConfirmationType, RuleType
+from hnctl.value_types import FORMAT, PARALLEL, RPS, SECONDS, TICK, ClusterType, ConfirmationType, RuleType
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -190,6 +190,15 @@ rollout_options = _all(
     option("--ignore-running", is_flag=True, help="Change nodes although a flow of theirs is running."),
     wait_options,
     _rules_options,
+    option(
+        "--executor",
+        metavar="dask://HOST:PORT",
+        type=ClusterType(),
+        help="Let the workers of a Dask cluster talk to the API; dask+tls:// with TLS.  [default: this machine]",
+    ),
+    option(
+        "--send-tokens", is_flag=True, help="Send tokens to the workers, over TLS only.  [default: they find their own]"
+    ),
 )
 
 

@@ -110,6 +110,23 @@ class ShareOrSize(click.ParamType):  # type: ignore[type-arg]  # see Seconds
             self.fail(exc.message, param, ctx)
 
 
+class ClusterType(click.ParamType):  # type: ignore[type-arg]  # see Seconds
+    """A Dask cluster, dask://HOST:PORT; becomes Dask's own address of its scheduler."""
+
+    name = "cluster"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the address that `value` spells."""
+        if str(value).startswith(("tcp://", "tls://")):  # click converts what it has converted already
+            return str(value)
+        from hypernode.fleet.clusters import parse_address
+
+        try:
+            return parse_address(str(value))
+        except InputError as exc:
+            self.fail(exc.message, param, ctx)
+
+
 class Checked(click.ParamType):  # type: ignore[type-arg]  # see Seconds
     """A text for which `check` raises no `InputError`."""
 

@@ -43,6 +43,7 @@ ONLY_IMPORTERS = {
     "requests": {"hypernode/api/transport.py"},
     "urllib3": {"hypernode/api/transport.py"},
     "keyring": {"hypernode/credentials.py"},
+    "distributed": {"hypernode/fleet/dask_tasks.py"},
 }
 
 PURE = [

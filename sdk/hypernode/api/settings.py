@@ -146,11 +146,11 @@ class Settings:
                     raise self._unless_lost(exc, lost) from exc.__cause__
                 continue
             if answer.status != 202:
-                return self._update(wished, posted=False)
+                return self.follow(wished, posted=False)
             tracker = _UUID.search((answer.location or "").partition("?")[0])
             if tracker:
-                return self._update(wished, tracker=tracker[0].lower())
-            return self._update(wished, since=self._transport.server_time(sent_at) - _CLOCK_DOUBT)
+                return self.follow(wished, tracker=tracker[0].lower())
+            return self.follow(wished, since=self._transport.server_time(sent_at) - _CLOCK_DOUBT)
         raise AssertionError("the loop returns or raises")
 
     def _unless_lost(self, exc: HypernodeError, lost: ConnectionFailed | ApiError | None) -> HypernodeError:
@@ -184,9 +184,9 @@ class Settings:
                 newest = self._flows.newest()
                 since = self._transport.server_time(sent_at) - _CLOCK_DOUBT
                 if flow := posted_since(since, newest):
-                    return self._update(wished, tracker=flow.tracker.uuid, flow=flow.uuid)
+                    return self.follow(wished, tracker=flow.tracker.uuid, flow=flow.uuid)
                 if not self.differing(wished):
-                    return self._update(wished, posted=False)
+                    return self.follow(wished, posted=False)
         except HypernodeError as exc:
             if lost is None:
                 raise cause from cause.__cause__
@@ -223,9 +223,9 @@ class Settings:
             there = not self.differing(wished)
             # One that has succeeded and left other values there is another one than ours, or was undone since.
             if flow is not None and (there or flow.state != "success"):
-                return self._update(wished, tracker=flow.tracker.uuid, flow=flow.uuid)
+                return self.follow(wished, tracker=flow.tracker.uuid, flow=flow.uuid)
             if there:
-                return self._update(wished, posted=False)
+                return self.follow(wished, posted=False)
             if left <= 0:
                 return None
             self._sleep(min(pause, left))
@@ -249,15 +249,16 @@ class Settings:
         live = {name: self._catalogue.find(name).typed(detail.get(name)) for name in wished}
         return {name: value for name, value in live.items() if value != wished[name]}
 
-    def _update(
+    def follow(
         self,
-        wished: dict[str, SettingValue],
+        wished: Mapping[str, SettingValue],
         *,
         posted: bool = True,
         tracker: str | None = None,
         flow: str | None = None,
         since: datetime | None = None,
     ) -> Update:
+        """Return the update of a write that the API took, perhaps for another process; the arguments are its fields."""
         return Update(self._node, wished, posted, tracker, flow, since, self, self._flows, self._sleep, self._clock)
 
 
