@@ -15,5 +15,5 @@ def require_extra(extra: str, *modules: str) -> None:
     """
     if missing := [name for name in modules if find_spec(name) is None]:
         raise MissingPart(
-            f"the {extra} is not installed ({', '.join(missing)} missing)", hint=f"pip install 'hnctl[{extra}]'"
+            f"hnctl was installed without {extra} ({', '.join(missing)} missing)", hint=f"pip install 'hnctl[{extra}]'"
         )

@@ -1,4 +1,4 @@
-"""One run of hnctl over a Dask cluster of real processes, a worker of which is killed in the middle, beside one on threads.
+"""hnctl over a Dask cluster of real processes, a worker of which is killed in the middle, beside a run on threads.
 
 `PYTHONPATH=tests/hnctl python tests/hnctl/dask_run.py --nodes 200` is the issue's run; the test suite has a short one.
 """
@@ -50,7 +50,7 @@ def cluster(workers: int, variables: Mapping[str, str]) -> Iterator[Any]:
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, env=dict(variables)
+        n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", env=dict(variables)
     ) as started:
         yield started
 

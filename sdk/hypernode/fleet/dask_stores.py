@@ -131,7 +131,7 @@ def _lost(exc: Exception) -> Answer:
     """Say why a task was lost. The words of an error that nobody foresaw are not shown: they can hold anything."""
     kind = type(exc).__name__
     match exc:
-        case CancelledError() | OSError():
+        case _ if isinstance(exc, CancelledError | OSError) or kind == "ClosedClientError":
             return Answer(lost=f"the Dask cluster was lost ({kind})", over=False)
         case ImportError():
             return Answer(lost=f"a worker cannot run it ({kind}); is this hnctl installed there?")
