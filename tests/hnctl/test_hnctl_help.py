@@ -14,7 +14,18 @@ from runs import Hnctl
 from hnctl.main import COMMANDS, main
 from hypernode.version import __version__
 
-HEAVY = ("requests", "urllib3", "pydantic", "keyring", "yaml", "rich", "starlette", "uvicorn", "platformdirs")
+HEAVY = (
+    "requests",
+    "urllib3",
+    "pydantic",
+    "keyring",
+    "yaml",
+    "rich",
+    "starlette",
+    "uvicorn",
+    "platformdirs",
+    "distributed",
+)
 
 
 def walk(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -23,7 +23,7 @@ from hypernode.api.flows import FIRST_INTERVAL
 from hypernode.catalogue import Catalogue, SettingValue
 from hypernode.errors import ConnectionFailed, HypernodeError, OutcomeUnknown, SafetyError
 from hypernode.fleet import dask_tasks as tasks
-from hypernode.fleet.dask_tasks import Answer, Job, Sealed, Sent, Site, Ticket
+from hypernode.fleet.dask_tasks import TROUBLE, Answer, Job, Sealed, Sent, Site, Ticket
 from hypernode.fleet.executors import LONGEST_SLEEP, first_to_end
 from hypernode.fleet.stores import Pending
 from hypernode.secrets import Secret
@@ -36,8 +36,6 @@ PATIENCE = 600.0
 """Seconds that a task may take beyond what it has to wait for, in the cluster's queue too. A write that is sent five
 times, and looked for after each, takes half of it."""
 _MOST_WRITES = 2
-_TROUBLE = (OSError, RuntimeError, ValueError, KeyError, TypeError, CancelledError)
-"""What talking to a scheduler raises when it is not there, is another one by now, or has no certificate for us."""
 
 
 class Cluster:
@@ -72,7 +70,7 @@ class Cluster:
         try:
             (made,) = first_to_end({pool.submit(make, self.address, timeout=CONNECT_TIMEOUT, set_as_default=False)})
             return made.result()
-        except _TROUBLE as exc:
+        except TROUBLE as exc:
             raise ConnectionFailed(
                 f"the Dask cluster at {self.address} cannot be used ({type(exc).__name__}): {exc}",
                 hint="Is its scheduler running there? For dask+tls:// Dask's own configuration names the certificates",
@@ -82,7 +80,7 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the cluster; it goes on without us."""
-        with suppress(*_TROUBLE):
+        with suppress(*TROUBLE):
             self._client.close()
 
     def ticket(self) -> Ticket:
@@ -90,7 +88,7 @@ class Cluster:
         try:
             ticket = Ticket(f"hnctl-{uuid4().hex}", self._client)
             ticket.lay_out()
-        except _TROUBLE as exc:
+        except TROUBLE as exc:
             raise ConnectionFailed(f"the Dask cluster at {self.address} does not answer; nothing was sent") from exc
         return ticket
 
@@ -122,7 +120,7 @@ class Cluster:
             return _lost(exc)
         finally:
             if future is not None:
-                with suppress(*_TROUBLE):
+                with suppress(*TROUBLE):
                     future.release()
         return Answer(lost=f"the Dask cluster did not end it within {limit:.0f} s", over=False)
 
@@ -217,13 +215,16 @@ class DaskStore(DaskReader):
         """
         for _ in range(_MOST_WRITES):
             job, ticket, sent_at = self._job(node, wished), self._cluster.ticket(), datetime.now(UTC)
-            answer = self._cluster.do(tasks.write, job, ticket.name, limit=self._cluster.patience)
+            try:
+                answer = self._cluster.do(tasks.write, job, ticket.name, limit=self._cluster.patience)
+                if answer.lost and ticket.take_back():
+                    raise ConnectionFailed(f"nothing was sent: {answer.lost}", node=node)
+            finally:
+                ticket.forget()
             if answer.error is not None:
                 raise answer.error
             if not answer.lost:
                 return DaskPending(self._cluster, job, answer.value)
-            if _was_never_taken(ticket):
-                raise ConnectionFailed(f"nothing was sent: {answer.lost}", node=node)
             found = self._look_for(node, wished, sent_at, answer)
             if found is not None:
                 return found
@@ -301,14 +302,6 @@ def check_secure(secure: bool) -> None:
             hint="Use dask+tls://HOST:PORT, with workers on TLS too; or leave --send-tokens away, and each worker "
             "finds the tokens itself",
         )
-
-
-def _was_never_taken(ticket: Ticket) -> bool:
-    """Take back the ticket of a lost write, and tell whether it was still there: then nobody sent, or will."""
-    try:
-        return ticket.take()
-    except _TROUBLE:
-        return False
 
 
 def _unknown(node: str, message: str) -> OutcomeUnknown:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -28,6 +30,8 @@ from hypernode.version import __version__
 if TYPE_CHECKING:
     from hypernode.api.models import Flow
 
+TROUBLE = (OSError, RuntimeError, ValueError, KeyError, TypeError, CancelledError)
+"""What talking to a scheduler raises when it is not there, is another one by now, or has no certificate for us."""
 TICKET_GONE = "the worker that was to send it died"
 
 
@@ -138,9 +142,17 @@ class Ticket:
         """Take it, and tell whether it was still there. One call at most gets it: the scheduler does one at a time."""
         return bool(self._queue.get(batch=True))
 
+    def take_back(self) -> bool:
+        """Take the ticket of a lost write, and tell whether it was still there: then nobody sent, or will."""
+        try:
+            return self.take()
+        except TROUBLE:
+            return False
+
     def forget(self) -> None:
         """Let the scheduler forget it, once both sides have."""
-        self._queue.close()
+        with suppress(*TROUBLE):
+            self._queue.close()
 
 
 def read(job: Job) -> Answer:
@@ -158,11 +170,11 @@ def write(job: Job, ticket: str) -> Answer:
 
     def send(worker: _Worker) -> Sent | None:
         settings, wished = worker.settings(), worker.wished()
-        token = Ticket(ticket, distributed().get_client())
+        right = Ticket(ticket, distributed().get_client())
         try:
-            return _sent(settings.set(wished)) if token.take() else None
+            return _sent(settings.set(wished)) if right.take() else None
         finally:
-            token.forget()
+            right.forget()
 
     answer = _answer(job, send)
     return answer if answer.value or answer.error else Answer(lost=TICKET_GONE)

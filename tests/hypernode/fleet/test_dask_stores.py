@@ -88,7 +88,7 @@ class StubTicket:
         self.name = name
         self._left = left
 
-    def take(self) -> bool:
+    def take_back(self) -> bool:
         return self._left
 
     def forget(self) -> None:
