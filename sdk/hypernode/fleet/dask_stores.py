@@ -66,7 +66,7 @@ class Cluster:
 
     def _connect(self) -> Any:
         make = tasks.distributed().Client
-        pool = ThreadPoolExecutor(1)  # it waits for minutes at a time, and a Ctrl-C must be heard
+        pool = ThreadPoolExecutor(1)  # it waits in one piece, and a Ctrl-C must be heard
         try:
             (made,) = first_to_end({pool.submit(make, self.address, timeout=CONNECT_TIMEOUT, set_as_default=False)})
             return made.result()
@@ -113,10 +113,12 @@ class Cluster:
                     continue
                 try:
                     answer = future.result(timeout=LONGEST_SLEEP)
-                except TimeoutError:  # its worker died after all, and it is run again
-                    continue
+                except TimeoutError as exc:
+                    if future.status == "error":  # the task itself raised it
+                        return _lost(exc)
+                    continue  # its worker died before we had the answer, and it is run again
                 return answer if isinstance(answer, Answer) else Answer(lost="it came back with something else")
-        except Exception as exc:  # noqa: BLE001  # what failed there comes back as what it was there
+        except Exception as exc:  # noqa: BLE001  # whatever failed there is raised here as what it was
             return _lost(exc)
         finally:
             if future is not None:

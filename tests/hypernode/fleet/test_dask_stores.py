@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -274,3 +275,16 @@ def test_a_cluster_that_ends_in_the_middle_leaves_the_outcome_unknown(box: Sandb
     with pytest.raises(OutcomeUnknown):
         pending.wait(5.0, interval=0.05)
     cluster.close()
+
+
+def _raise_timeout() -> Answer:
+    raise TimeoutError
+
+
+def test_a_task_that_raises_what_waiting_raises_is_not_waited_for(cluster: Cluster):
+    assert cluster.do(_raise_timeout, limit=20.0) == Answer(lost="the Dask cluster was lost (TimeoutError)", over=False)
+
+
+def test_a_task_that_does_not_end_in_time_may_be_going_on(cluster: Cluster):
+    answer = cluster.do(time.sleep, 1.0, limit=0.3)
+    assert answer == Answer(lost="the Dask cluster did not end it within 0 s", over=False)
