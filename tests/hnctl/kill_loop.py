@@ -23,6 +23,7 @@ from pathlib import Path
 
 import click
 
+from hypernode.fleet.history import read_run
 from hypernode.sandbox.server import Sandbox
 
 _DIES_AT_A_RECORD = """
@@ -137,16 +138,11 @@ class Loop:
             assert self.box.settings(name)["php_version"] == WISHED, f"{name} is not as wished\n{self.said()}"
             assert changed[name] == 1, f"{name} was changed {changed[name]} times\n{self.said()}"
         assert not overlapping, f"sent while a change was under way: {overlapping}\n{self.said()}"
-        shown = subprocess.run(
-            [sys.executable, "-m", "hnctl", "history", "last", "-o", "json"],
-            env=self.environment,
-            cwd=self.folder,
-            capture_output=True,
-            check=True,
-        )
-        run = json.loads(shown.stdout)
-        assert run["state"] == "done", run
-        assert run["totals"]["done"] == len(self.box.names), run["totals"]
+        latest = self.latest()
+        assert latest is not None
+        run = read_run(latest)
+        assert run.ended_as == "done", self.said()
+        assert run.totals()["done"] == len(self.box.names), run.totals()
         for path in (self.folder / "state" / "hnctl" / "runs").glob("*.jsonl"):
             path.unlink()
         (self.folder / "said.txt").unlink()
