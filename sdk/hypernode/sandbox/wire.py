@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -65,7 +66,8 @@ async def truncate(answer: Answer, scope: Scope, receive: Receive, send: Send) -
 async def reset(scope: Scope, receive: Receive) -> None:
     """Reset the connection (TCP RST) without a word."""
     transport: asyncio.Transport = scope["state"]["transport"]
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    with suppress(ValueError):  # whoever asked was killed meanwhile, and there is no connection left
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     transport.abort()
     await _until_gone(receive)
 
