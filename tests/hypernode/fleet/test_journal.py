@@ -157,23 +157,26 @@ def test_threads_share_the_wait_for_the_disk_and_none_goes_on_before_its_record_
     journal = Journal(tmp_path)
     journal.begin(**ABOUT)
     path = find_run(tmp_path, "last")
-    on_disk = [""]
+    on_disk: list[str] = []
 
     def slow(file: int) -> None:
+        """Take so long that all others have written their record meanwhile; only what is there now gets to the disk."""
         seen = path.read_text()
-        time.sleep(0.01)
+        deadline = time.monotonic() + 10
+        while path.read_text().count("node begun") < 8 and time.monotonic() < deadline:
+            time.sleep(0.001)
         on_disk.append(seen)
 
     monkeypatch.setattr(os, "fsync", slow)
 
     def announce(number: int) -> bool:
         journal.announce("node begun", node=f"shop{number}")
-        return f'"shop{number}"' in on_disk[-1]
+        return any(f'"shop{number}"' in seen for seen in on_disk)
 
     with ThreadPoolExecutor(8) as executor:
-        assert all(executor.map(announce, range(64)))
+        assert all(executor.map(announce, range(8)))
     journal.close()
-    assert len(on_disk) < 40, "eight threads wait for fewer than one each"
+    assert len(on_disk) <= 2, "all that wrote during the first wait share the second"
 
 
 def test_threads_do_not_mix_their_lines(tmp_path: Path):
