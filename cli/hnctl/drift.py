@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import tee
 
 from hnctl.connection import Connection
-from hnctl.printing import print_note
+from hnctl.printing import print_file_error, print_note
 from hypernode.api.flows import Flows
 from hypernode.api.models import Flow
 from hypernode.errors import FileError
@@ -42,8 +42,8 @@ def _runs() -> Iterator[RunLog]:
         try:
             yield read_run(path)
         except FileError as exc:
-            told = "\n".join(map(printable, str(exc).split("\n")))
-            print_note(f"{told}\n  The run is passed over: what it applied counts as not applied.")
+            print_file_error(exc)
+            print_note("  The run is passed over: what it applied counts as not applied.")
 
 
 Since = Mapping[tuple[str, str], Sequence[Flow]]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from hypernode.errors import HypernodeError
+from hypernode.errors import FileError, HypernodeError
+from hypernode.printable import printable
 
 if TYPE_CHECKING:
     from hnctl.render.listing import Listing
@@ -93,3 +94,8 @@ def print_either(output: str, text: Callable[[], str], document: Callable[[], Ma
 def mute(stream: TextIO) -> None:
     """Let everything that is still written to `stream` vanish, what waits in its buffer included."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def print_file_error(error: FileError) -> None:
+    """Print what is wrong with a file that the command goes on without."""
+    print_note("\n".join(map(printable, str(error).split("\n"))))

@@ -131,9 +131,9 @@ def _begun(
         journal.close()
 
 
-def source_of(path: Path) -> Source:
-    """Return a fleet file or a plan as the journal names it."""
-    return Source(str(path.absolute().parent), str(path.absolute()), sha256(path.read_bytes()).hexdigest())
+def source_of(path: Path, raw: bytes) -> Source:
+    """Return a fleet file or a plan, which was read as `raw`, as the journal names it: a pipe is read only once."""
+    return Source(str(path.absolute().parent), str(path.absolute()), sha256(raw).hexdigest())
 
 
 def person() -> dict[str, Any]:
@@ -233,7 +233,7 @@ class Run:
             Left(change.node, change.setting, f"needs a yes of its own: hnctl rollback {log.run} asks for it")
             for change in rollback.plan.hazardous
         ]
-        plan = rollback.plan.without_hazards()
+        plan = rollback.plan.with_only(change for change in rollback.plan.changes if not change.hazards)
         print_note(f"Rolling back {len(plan.nodes)} node{'s' * (len(plan.nodes) != 1)}, by on_failure: rollback")
         plan = replace(plan, rules=DEFAULT)
         unread = {node: error.message for node, error in failures.items()}

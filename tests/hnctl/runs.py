@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -33,6 +35,26 @@ def point_to(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYPERNODE_API_TOKENS", json.dumps(dict(box.tokens)))
     monkeypatch.setenv("HNCTL_POLL_INTERVAL", "50ms")
     monkeypatch.setenv("HNCTL_TIMEOUT", "2s")
+
+
+@contextmanager
+def boxed(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    nodes: int,
+    settings: Mapping[str, object],
+    poll: str = "20ms",
+    flow_time: float = 0.1,
+) -> Iterator[Sandbox]:
+    """Serve nodes with these settings, and keep locks and journals in the test's own folder."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    with Sandbox(nodes=nodes, flow_time=flow_time) as box:
+        point_to(box, monkeypatch)
+        monkeypatch.setenv("HNCTL_POLL_INTERVAL", poll)
+        for node in box.names:
+            box.set(node, **settings)
+        yield box
 
 
 def writes(box: Sandbox) -> list[Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from nodes_by_ssh import NodesBySsh
 from odd_servers import by_path, serving
-from runs import Hnctl, point_to, writes
+from runs import Hnctl, boxed, writes
 
 from hypernode.api.client import Client
 from hypernode.fleet.journal import Journal
@@ -24,12 +24,7 @@ START = {"php_version": "8.3", "mysql_version": "8.0", "varnish_enabled": False}
 @pytest.fixture
 def box(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """Two nodes; the state of this test's own."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
-    with Sandbox(nodes=2, flow_time=0.1) as running:
-        point_to(running, monkeypatch)
-        monkeypatch.setenv("HNCTL_POLL_INTERVAL", "20ms")
-        for node in running.names:
-            running.set(node, **START)
+    with boxed(folder, monkeypatch, nodes=2, settings=START) as running:
         yield running
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from processes import start
-from runs import Hnctl, point_to, writes
+from runs import Hnctl, boxed, writes
 
 from hypernode.sandbox.server import Sandbox
 
@@ -27,12 +27,7 @@ RUN_KEYS = ["run", "started_at", "who", "message", "checksum", "state", "totals"
 @pytest.fixture
 def box(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """Two nodes with another PHP than the fleet file wishes; the state of this test's own."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
-    with Sandbox(nodes=2, flow_time=0.1) as running:
-        point_to(running, monkeypatch)
-        monkeypatch.setenv("HNCTL_POLL_INTERVAL", "20ms")
-        for node in running.names:
-            running.set(node, php_version="8.3")
+    with boxed(folder, monkeypatch, nodes=2, settings={"php_version": "8.3"}) as running:
         first, second = running.names
         (folder / "fleet.yaml").write_text(FLEET.replace("NODE", first).replace("OTHER", second))
         yield running

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from kill_loop import loop
 from processes import COMMAND
-from runs import Hnctl, point_to, writes
+from runs import Hnctl, boxed, writes
 
 from hypernode.fleet.journal import Journal
 from hypernode.sandbox.server import Sandbox
@@ -28,12 +28,8 @@ def test_wherever_a_run_is_killed_it_can_be_gone_on_with_and_changes_each_node_o
 @pytest.fixture
 def box(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """Six nodes with another PHP than the fleet file wishes; the state of this test's own."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
-    with Sandbox(nodes=6, flow_time=0.05) as running:
-        point_to(running, monkeypatch)
-        monkeypatch.setenv("HNCTL_POLL_INTERVAL", "10ms")
-        for node in running.names:
-            running.set(node, php_version="8.3")
+    settings = {"php_version": "8.3"}
+    with boxed(folder, monkeypatch, nodes=6, settings=settings, poll="10ms", flow_time=0.05) as running:
         write_fleet(folder, running)
         yield running
 

@@ -44,7 +44,7 @@ def drift(fail_on: str, verbose: bool, **options: Any) -> Exit:
     from hnctl.render.listing import Listing
 
     link = Connection(verbose=verbose, **options)
-    _, comparison = compare_with_file(link, **options)
+    _, comparison, _ = compare_with_file(link, **options)
     plan, failures = comparison.plan, comparison.failures
     found = find_causes(link, plan)
     since = read_flows_since(link, plan, found)

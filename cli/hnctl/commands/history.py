@@ -11,11 +11,10 @@ from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.options import option, output_option
-from hnctl.printing import print_data, print_either, print_listing, print_note
+from hnctl.printing import print_data, print_either, print_file_error, print_listing
 from hnctl.value_types import MOMENT
 from hypernode.errors import FileError, HypernodeError
 from hypernode.places import state_folder
-from hypernode.printable import printable
 
 
 @click.command(cls=Command)
@@ -64,7 +63,7 @@ def _list(folder: Path, output: str) -> Exit:
         try:
             log = read_run(path)
         except FileError as exc:
-            print_note("\n".join(map(printable, str(exc).split("\n"))))
+            print_file_error(exc)
             status = Exit.PARTLY
         else:
             rows.append(
@@ -88,7 +87,7 @@ def _prune(folder: Path, before: float) -> Exit:
                 path.unlink()
                 removed += 1
         except FileError as exc:
-            print_note("\n".join(map(printable, str(exc).split("\n"))))
+            print_file_error(exc)
             status = Exit.PARTLY
         except OSError as exc:
             raise HypernodeError(f"{path} cannot be removed: {exc.strerror}") from exc

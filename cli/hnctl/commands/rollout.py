@@ -44,7 +44,7 @@ def diff(detailed_exitcode: bool, verbose: bool, **options: Any) -> Exit:
     Example: hnctl diff -f fleet.yaml --group magento --detailed-exitcode
     """
     link = Connection(verbose=verbose, **options)
-    _, comparison = compare_with_file(link, **options)
+    _, comparison, _ = compare_with_file(link, **options)
     _emit_plan(link, comparison, verbose=verbose)
     tell_ignored(comparison)
     return _status(comparison, detailed=detailed_exitcode)
@@ -67,7 +67,7 @@ def plan(verbose: bool, **options: Any) -> Exit:
     from hypernode.errors import UnsafePlan
 
     link = Connection(verbose=verbose, **options)
-    _, comparison = compare_with_file(link, **options)
+    _, comparison, _ = compare_with_file(link, **options)
     _emit_plan(link, comparison, verbose=verbose)
     tell_ignored(comparison)
     try:
@@ -106,7 +106,7 @@ def apply(plan_file: str | None, checksum: str | None, only_drift: bool, verbose
         if only_drift:
             raise click.UsageError("A plan is applied as it is: --only-drift makes one anew.")
         return _apply_file(link, Path(plan_file), checksum, verbose=verbose, **options)
-    catalogue, comparison = compare_with_file(link, **options)
+    catalogue, comparison, raw = compare_with_file(link, **options)
     made = comparison.plan
     if only_drift:
         from hnctl.drift import cut_to_drift
@@ -120,7 +120,7 @@ def apply(plan_file: str | None, checksum: str | None, only_drift: bool, verbose
     if only_drift and not made.changes and not comparison.failures and link.value("output") == "table":
         print_data("Nothing to put back")  # "in sync" would be wrong: other differences may be left out
         return Exit.OK
-    source = source_of(fleet_path(link, options["selection"].file))
+    source = source_of(fleet_path(link, options["selection"].file), raw)
     return carry_out(link, catalogue, made, comparison.failures, source=source, ask=True, verbose=verbose, **options)
 
 
@@ -140,7 +140,8 @@ def _apply_file(
     if "order" in rules:
         raise click.UsageError("A plan keeps the order that it was made with.")
     catalogue = catalogue_for(Selection(), link, refresh=options["refresh"])
-    made = load(read_file(path), catalogue, path=str(path), api_url=link.api_url)
+    raw = read_file(path)
+    made = load(raw, catalogue, path=str(path), api_url=link.api_url)
     if checksum is not None and checksum != made.checksum:
         raise PlanIsStale(f"{path} has the checksum {made.checksum}, not {checksum}; nothing was changed")
     check_excluded(chosen.exclude, made.compared)
@@ -150,7 +151,7 @@ def _apply_file(
     link.address(made.nodes)
     with link.executor() as executor:
         check_fresh(made, link.reader(catalogue, made.ways), catalogue, executor)
-    return carry_out(link, catalogue, made, {}, source=source_of(path), ask=True, verbose=verbose, **options)
+    return carry_out(link, catalogue, made, {}, source=source_of(path, raw), ask=True, verbose=verbose, **options)
 
 
 def _given(name: str) -> bool:
@@ -161,19 +162,21 @@ def _given(name: str) -> bool:
 
 def compare_with_file(
     link: Connection, *, selection: Selection, refresh: bool, rules: Mapping[str, Any] | None = None, **_: Any
-) -> tuple[Catalogue, Comparison]:
-    """Read the fleet file and the chosen nodes, and plan."""
+) -> tuple[Catalogue, Comparison, bytes]:
+    """Read the fleet file, whose bytes come last, and the chosen nodes, and plan."""
     from hnctl.comparing import compare_nodes
     from hnctl.values import fetch_from
     from hypernode.fleet.compare import desired_of
-    from hypernode.fleet.spec import load
+    from hypernode.fleet.spec import parse
+    from hypernode.fleet.yamlfile import read_file
 
     path = fleet_path(link, selection.file)
     catalogue = catalogue_for(selection.or_all(), link, refresh=refresh)
-    fleet = load(path, catalogue)
+    raw = read_file(path)
+    fleet = parse(raw, catalogue, path=str(path))
     chosen = choose_in_fleet(selection, fleet)
     desired: Desired = desired_of(fleet, chosen, partial(fetch_from, path.parent))
-    return catalogue, compare_nodes(link, catalogue, desired, selection.where, rules)
+    return catalogue, compare_nodes(link, catalogue, desired, selection.where, rules), raw
 
 
 def tell_ignored(comparison: Comparison) -> None:

@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from hypernode.catalogue import UNREADABLE, SettingValue
+from hypernode.catalogue import UNREADABLE
 from hypernode.fleet.history import NodeLog, RunLog
-from hypernode.fleet.journal import hashed
+from hypernode.fleet.journal import is_kept
 from hypernode.fleet.plan import Change, Plan
-from hypernode.secrets import Secret
 
 if TYPE_CHECKING:
     from hypernode.api.models import Flow
@@ -100,14 +99,8 @@ def _judge(change: Change, log: RunLog, told: NodeLog, ours: frozenset[str]) -> 
     kept = told.sent[change.setting]
     at = datetime.fromisoformat(log.started_at)
     applied = Applied(kept, log.run, log.who, at, frozenset(told.flows), ours)
-    cause: Cause = "not applied yet" if _is_kept(change.current, kept, log.salt) else "changed there"
-    return Drift(change, cause, applied, not _is_kept(change.desired, kept, log.salt))
-
-
-def _is_kept(value: SettingValue, kept: object, salt: str) -> bool:
-    """Tell whether `value` is the one that a journal has `kept`; for Python True equals 1, and here it does not."""
-    spelled = hashed(value, salt) if isinstance(value, Secret) else value
-    return spelled.__class__ is kept.__class__ and spelled == kept
+    cause: Cause = "not applied yet" if is_kept(change.current, kept, log.salt) else "changed there"
+    return Drift(change, cause, applied, not is_kept(change.desired, kept, log.salt))
 
 
 def put_back(plan: Plan, drift: Iterable[Drift]) -> Plan:
@@ -116,18 +109,7 @@ def put_back(plan: Plan, drift: Iterable[Drift]) -> Plan:
     A node whose changes are all left out counts as not compared: it is not as wished.
     """
     kept = {(one.change.node, one.change.setting) for one in drift if one.cause == "changed there" and not one.moved_on}
-    changes = tuple(change for change in plan.changes if (change.node, change.setting) in kept)
-    nodes = {change.node for change in changes}
-    left_out = set(plan.nodes) - nodes
-    groups = {group: tuple(node for node in members if node in nodes) for group, members in plan.groups.items()}
-    return replace(
-        plan,
-        changes=changes,
-        compared=tuple(node for node in plan.compared if node not in left_out),
-        groups={group: members for group, members in groups.items() if members},
-        order=tuple(node for node in plan.order if node in nodes),
-        ways={node: way for node, way in plan.ways.items() if node not in left_out},
-    )
+    return plan.with_only(change for change in plan.changes if (change.node, change.setting) in kept)
 
 
 def flows_since(flows: Iterable[Flow], applied: Applied) -> list[Flow]:

@@ -230,6 +230,12 @@ def hashed(value: Secret, salt: str) -> dict[str, str]:
     return {"sha256": hashlib.sha256(f"{salt}{value.reveal()}".encode()).hexdigest()}
 
 
+def is_kept(value: SettingValue, kept: object, salt: str) -> bool:
+    """Tell whether `value` is the one that a journal has `kept`; for Python True equals 1, and here it does not."""
+    spelled = hashed(value, salt) if isinstance(value, Secret) else value
+    return spelled.__class__ is kept.__class__ and spelled == kept
+
+
 def describe_person(environment: Mapping[str, str], user: str, host: str) -> tuple[str, str | None]:
     """Return who runs this, and the address of the pipeline's job if it is one, out of the usual variables."""
     names = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR", "BITBUCKET_STEP_TRIGGERER_UUID")

@@ -114,11 +114,13 @@ class Plan:
             ways={node: way for node, way in self.ways.items() if node not in nodes},
         )
 
-    def without_hazards(self) -> Plan:
-        """Return this plan without the changes that need a confirmation of their own."""
-        changes = tuple(change for change in self.changes if not change.hazards)
-        gone = set(self.nodes) - {change.node for change in changes}
-        return replace(self.without(gone), changes=changes)
+    def with_only(self, changes: Iterable[Change]) -> Plan:
+        """Return this plan with these changes in place of its own, which are to its nodes and as sorted.
+
+        A node that has none of them counts as not compared: it is not as wished.
+        """
+        kept = tuple(changes)
+        return replace(self.without(set(self.nodes) - {change.node for change in kept}), changes=kept)
 
     @property
     def hazardous(self) -> tuple[Change, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from hypernode.catalogue import Catalogue, SettingValue, as_shown
 from hypernode.errors import InputError
 from hypernode.fleet.history import NodeLog, RunLog
-from hypernode.fleet.journal import hashed
+from hypernode.fleet.journal import is_kept
 from hypernode.fleet.plan import Change, Plan
 from hypernode.fleet.spec import NO_LIMITS
 from hypernode.secrets import Secret
@@ -80,16 +80,7 @@ def plan_rollback(
             left.append(Left(change.node, change.setting, reason))
         else:
             changes.append(replace(change, current=now, desired=change.current, reference=None))
-    changing = {change.node for change in changes}
-    plan = replace(
-        planned,
-        changes=tuple(changes),
-        compared=tuple(sorted(live)),
-        limits=NO_LIMITS,
-        groups={g: kept for g, nodes in planned.groups.items() if (kept := tuple(n for n in nodes if n in changing))},
-        order=tuple(node for node in planned.order if node in changing),
-        ways={node: way for node, way in planned.ways.items() if node in changing},
-    )
+    plan = replace(planned.with_only(changes), compared=tuple(sorted(live)), limits=NO_LIMITS)
     return Rollback(plan, tuple(left))
 
 
@@ -98,14 +89,12 @@ _BACK = "it is back already"
 
 def _why_not(change: Change, now: SettingValue, node: NodeLog, salt: str) -> str:
     """Return why what the run set is not set back; nothing: it is."""
-    sent = node.sent[change.setting]
-    ours = hashed(now, salt) == sent if isinstance(now, Secret) else now == sent
-    if not ours:
+    if not is_kept(now, node.sent[change.setting], salt):
         back = not isinstance(now, Secret) and now == change.current
         return _BACK if back else f"moved on: it is {as_shown(now)} now"
-    for hazard, value in ((change.risk.irreversible, change.desired), (change.risk.irreversible, change.current)):
-        if hazard is not None and hazard.strikes(value):
-            return f"irreversible: {hazard.text}"
+    hazard = change.risk.irreversible
+    if hazard is not None and (hazard.strikes(change.desired) or hazard.strikes(change.current)):
+        return f"irreversible: {hazard.text}"
     if isinstance(change.current, Secret):
         return "its value before was a secret, which no journal keeps"
     return ""
