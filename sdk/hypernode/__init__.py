@@ -1,10 +1,17 @@
-"""Typed Python SDK for Hypernode: a node's settings and flows, and whole fleets from one file.
+"""Typed Python SDK for Hypernode: all that the API says of a node, its own tools, and whole fleets from one file.
 
     import hypernode
 
     with hypernode.Client("kaasshop") as node:
         if node.settings.get("php_version") != "8.4":
             node.settings.set(php_version="8.4").wait(timeout=900)
+
+The rest of the API:
+
+    with hypernode.Client("kaasshop") as node:
+        node.allowlist.add("database", "192.0.2.9", "office")
+        copy = node.branchers.create(labels={"ticket": "42"}, ttl=4 * 3600)
+        node.branchers.wait(copy.name)
 
 The node's own tools, here or over SSH:
 
@@ -24,7 +31,17 @@ from hypernode.version import __version__
 
 if TYPE_CHECKING:
     from hypernode.api.client import Client
-    from hypernode.api.models import Flow, Node
+    from hypernode.api.models import (
+        AllowlistEntry,
+        Annotation,
+        Backup,
+        Brancher,
+        BrancherAccount,
+        Flow,
+        Node,
+        Product,
+        ProductChange,
+    )
     from hypernode.api.settings import Update
     from hypernode.api.transport import Transport
     from hypernode.catalogue import Catalogue, Setting
@@ -80,12 +97,19 @@ if TYPE_CHECKING:
     from hypernode.secrets import Secret
 
 _HOMES = {
+    "AllowlistEntry": "api.models",
+    "Annotation": "api.models",
+    "Backup": "api.models",
+    "Brancher": "api.models",
+    "BrancherAccount": "api.models",
     "Catalogue": "catalogue",
     "Client": "api.client",
     "Flow": "api.models",
     "LocalShell": "node.shell",
     "Node": "api.models",
     "Output": "node.shell",
+    "Product": "api.models",
+    "ProductChange": "api.models",
     "Secret": "secrets",
     "Servicectl": "node.servicectl",
     "Setting": "catalogue",
@@ -98,9 +122,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "AllowlistEntry",
+    "Annotation",
     "ApiError",
     "ApiUseSwitchedOff",
+    "Backup",
     "BadAnswer",
+    "Brancher",
+    "BrancherAccount",
     "Catalogue",
     "Client",
     "ConnectionFailed",
@@ -132,6 +161,8 @@ __all__ = [
     "Output",
     "PlanIsStale",
     "Problem",
+    "Product",
+    "ProductChange",
     "ReadOnlySetting",
     "Rejected",
     "RunIsUnderWay",

@@ -1,13 +1,14 @@
-"""Names of nodes: what can be one, and whose Brancher a node is (CONTRACT.md 2.9)."""
+"""Names of nodes and codes of products: what can be one, and whose Brancher a node is (CONTRACT.md 2.9)."""
 
 from __future__ import annotations
 
 import re
 
-from hypernode.errors import InvalidNode
+from hypernode.errors import InputError, InvalidNode
 
 NODE_PATTERN = r"^[a-z0-9]{1,16}(-eph[a-z0-9]{1,32})?$"
 _NODE = re.compile(NODE_PATTERN.rstrip("$") + r"\Z")
+_CODE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def is_node(name: str) -> bool:
@@ -35,3 +36,25 @@ def parent_of(name: str) -> str | None:
     """Return the node that the Brancher `name` was made from, or None when `name` is no Brancher."""
     parent, eph, _ = name.rpartition("-eph")
     return parent if eph else None
+
+
+def check_brancher(name: str) -> str:
+    """Return `name` if it can be a Brancher's: what ends a Brancher would end the contract of another node.
+
+    Raises:
+        InvalidNode: It cannot be one.
+    """
+    if parent_of(check_node(name)) is None:
+        raise InvalidNode(f"{name} is no Brancher", hint="The name of a Brancher ends in -eph and its id")
+    return name
+
+
+def check_code(code: str) -> str:
+    """Return `code` if it can be that of a product or a service level; it goes into paths.
+
+    Raises:
+        InputError: It cannot be one.
+    """
+    if not _CODE.fullmatch(code):
+        raise InputError(f"{code[:80]!r} cannot be the code of a product", hint="One is written like FALCON_M_202203")
+    return code

@@ -7,9 +7,14 @@ from typing import assert_type
 
 import hypernode
 from hypernode import (
+    AllowlistEntry,
+    Annotation,
     ApiError,
     ApiUseSwitchedOff,
+    Backup,
     BadAnswer,
+    Brancher,
+    BrancherAccount,
     Catalogue,
     Client,
     ConnectionFailed,
@@ -41,6 +46,8 @@ from hypernode import (
     Output,
     PlanIsStale,
     Problem,
+    Product,
+    ProductChange,
     ReadOnlySetting,
     Rejected,
     RunIsUnderWay,
@@ -112,7 +119,7 @@ def read_a_node() -> None:
         assert_type(described.ip, str | None)
         if described.product is not None:
             assert_type(described.product.code, str)
-        assert_type(described.labels, tuple[str, ...])
+        assert_type(described.labels, Mapping[str, str | None])
 
 
 def change_a_node(client: Client, key: Secret) -> None:
@@ -138,6 +145,21 @@ def list_flows(client: Client) -> None:
         if flow.created_at is not None:
             assert_type(flow.created_at.isoformat(), str)
     assert_type(client.flows.newest(tracker="..."), tuple[Flow, ...])
+
+
+def use_the_rest_of_the_api(client: Client) -> None:
+    assert_type(client.products.current(), Product)
+    assert_type(client.products.check("FALCON_L_202203"), ProductChange)
+    made = client.branchers.create(labels={"ticket": "42"}, ttl=3600)
+    assert_type(made, Brancher)
+    assert_type(made.labels, Mapping[str, str | None])
+    assert_type(client.branchers.account(), BrancherAccount)
+    assert_type(client.branchers.destroy(made.name), bool)
+    assert_type(client.allowlist.list("database"), tuple[AllowlistEntry, ...])
+    assert_type(client.backups.iter(), Iterator[Backup])
+    assert_type(client.attacks.descriptions(), Mapping[str, str])
+    assert_type(client.insights.iter(), Iterator[Annotation])
+    assert_type(client.check_name("kaasshop"), tuple[str, ...])
 
 
 def look_into_the_catalogue(catalogue: Catalogue) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypernode.errors import BadAnswer
+
+if TYPE_CHECKING:
+    from hypernode.api.models import ApiModel
+
+M = TypeVar("M", bound="ApiModel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +46,31 @@ def decode(body: bytes, *, status: int, what: str, node: str | None) -> Any:
             node=node,
             hint="A proxy or a gateway may stand between you and the API; see `hnctl config list`",
         ) from None
+
+
+def read_as(model: type[M], data: object, what: str, *, node: str | None) -> M:
+    """Return `data`, decoded JSON, as a `model`.
+
+    Args:
+        model: What it should be.
+        data: The body of a good answer, or a part of one.
+        what: How errors name it, such as ``product``.
+        node: The node that was asked about.
+
+    Raises:
+        BadAnswer: A field is missing or has a type that nothing attests. The message names it and not its value.
+    """
+    from pydantic import ValidationError  # here, since reading a setting does without models
+
+    try:
+        return model.model_validate(data)
+    except ValidationError as exc:
+        where = ", ".join(".".join(map(str, error["loc"])) or "all of it" for error in exc.errors())
+        raise BadAnswer(f"the API answered a {what} that cannot be read ({where})", status=200, node=node) from None
+
+
+def read_list(model: type[M], data: object, what: str, *, node: str | None) -> tuple[M, ...]:
+    """Return `data`, a JSON list, as values of a `model`, in the order of the API; errors as for `read_as`."""
+    if not isinstance(data, list):
+        raise BadAnswer(f"the API answered no list where each item is a {what}", status=200, node=node)
+    return tuple(read_as(model, item, what, node=node) for item in data)

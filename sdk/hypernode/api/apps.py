@@ -1,10 +1,11 @@
-"""Apps, as the API calls its nodes: one node's detail, the nodes a token may see, the live list of settings."""
+"""Apps, as the API calls its nodes: what it says of one, and the live list of settings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from hypernode.api.answers import read_as
 from hypernode.api.transport import Transport
 from hypernode.errors import BadAnswer
 from hypernode.secrets import Secret
@@ -25,28 +26,11 @@ def get_detail(transport: Transport, node: str, token: Secret) -> Mapping[str, A
     return data
 
 
-def make_node(detail: Mapping[str, Any], node: str) -> Node:
-    """Return the node that `detail` describes.
+def make_node(detail: object, node: str) -> Node:
+    """Return the node that `detail`, an app as the API answers it, describes; errors as for `read_as`."""
+    from hypernode.api.models import Node  # here, since reading a setting does without models
 
-    Raises:
-        BadAnswer: A field has a type that nothing attests. The message names the field and not its value.
-    """
-    from pydantic import ValidationError
-
-    from hypernode.api.models import Node
-
-    try:
-        return Node.model_validate(detail)
-    except ValidationError as exc:
-        where = ", ".join(".".join(map(str, error["loc"])) for error in exc.errors())
-        raise BadAnswer(f"the API answered a node that cannot be read ({where})", status=200, node=node) from None
-
-
-def iter_nodes(transport: Transport, token: Secret) -> Iterator[Node]:
-    """Yield the nodes that `token` may see, page by page: its own, and its Branchers (CONTRACT.md 2.1)."""
-    for page in transport.iter_pages("/v2/app/", token=token, query={"destroyed": "false"}):
-        for item in page:
-            yield make_node(item, str(item.get("name")) if isinstance(item, dict) else "?")
+    return read_as(Node, detail, "node", node=node)
 
 
 def get_descriptions(transport: Transport, token: Secret) -> Mapping[str, Any]:

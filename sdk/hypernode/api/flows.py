@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from hypernode.api.answers import read_as
 from hypernode.api.transport import Transport
-from hypernode.errors import BadAnswer, FlowFailed, FlowTimedOut, NotFound
+from hypernode.errors import FlowFailed, FlowTimedOut, NotFound
 from hypernode.secrets import Secret
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Flows:
     def iter(self, limit: int | None = None, *, tracker: str | None = None) -> Iterator[Flow]:
         """Yield flows, newest first, fetching pages as they are consumed; a node without a logbook has none.
 
+        Source: GET /logbook/v1/logbooks/{app}/flows/
+
         Args:
             limit: Most flows to yield; None: all that the logbook still has. Old ones vanish (CONTRACT.md 1.7).
             tracker: Only the flows of this tracker uuid.
@@ -46,7 +49,7 @@ class Flows:
         left = limit
         for page in self._pages(tracker):
             for item in page:
-                yield _flow(item, self._node)
+                yield _read(item, self._node)
                 if left is not None:
                     left -= 1
                     if not left:
@@ -55,7 +58,7 @@ class Flows:
     def newest(self, *, tracker: str | None = None) -> tuple[Flow, ...]:
         """Return the first page, newest first: at most 50 flows."""
         page = next(self._pages(tracker), [])
-        return tuple(_flow(item, self._node) for item in page)
+        return tuple(_read(item, self._node) for item in page)
 
     def blocking(self) -> Flow | None:
         """Return a flow that is under way and during which the node must not be changed, or None."""
@@ -183,13 +186,7 @@ def wait(
             return ()
 
 
-def _flow(item: object, node: str) -> Flow:
-    from pydantic import ValidationError
-
+def _read(item: object, node: str) -> Flow:
     from hypernode.api.models import Flow
 
-    try:
-        return Flow.model_validate(item)
-    except ValidationError as exc:
-        where = ", ".join(".".join(map(str, error["loc"])) for error in exc.errors())
-        raise BadAnswer(f"the logbook answered a flow that cannot be read ({where})", status=200, node=node) from None
+    return read_as(Flow, item, "flow", node=node)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from hypernode.api.answers import read_as
 from hypernode.api.models import ApiModel
 from hypernode.api.transport import Transport
-from hypernode.errors import BadAnswer
 from hypernode.secrets import Secret
 
 _WORKER = re.compile(r"\s*([0-9]{1,10})\s+([A-Za-z][A-Za-z _-]*?)\s+([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*s(?:\s+(.*))?\s*")
@@ -58,14 +58,7 @@ def get_fpm_status(transport: Transport, node: str, token: Secret) -> FpmStatus:
         HypernodeError: As for every read.
     """
     path = f"/v2/nats/{node}/hypernode.show-fpm-status"  # the one path without a slash at its end (CONTRACT.md 1.2)
-    answer = transport.ask(path, token=token, node=node)
-    try:
-        return FpmStatus.model_validate(answer.data)
-    except ValidationError as exc:
-        where = ", ".join(".".join(map(str, error["loc"])) or "all of it" for error in exc.errors())
-        raise BadAnswer(
-            f"the API answered a PHP-FPM status that cannot be read ({where})", status=answer.status, node=node
-        ) from None
+    return read_as(FpmStatus, transport.ask(path, token=token, node=node).data, "PHP-FPM status", node=node)
 
 
 def parse_workers(text: str) -> tuple[tuple[Worker, ...], tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Whether and when a failed read is tried again (CONTRACT.md 7, retries)."""
+"""Whether and when a failed read is tried again, and whether a write may be (CONTRACT.md 7, retries)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from hypernode.errors import BadAnswer, ConnectionFailed, HypernodeError, TryLater
+from hypernode.errors import ApiError, BadAnswer, ConnectionFailed, HypernodeError, TryLater
 
 _MOST_TRIES_UNCONNECTED = 3
 _MOST_TRIES_BAD_ANSWER = 4
@@ -59,3 +59,15 @@ def _seconds_until(date: str, now: float) -> float:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - datetime.fromtimestamp(now, UTC)).total_seconds()
+
+
+def may_be_sent_again(exc: ConnectionFailed | ApiError) -> bool:
+    """Tell whether `exc` leaves open if a write was applied, or says that it never arrived; read before it is."""
+    if isinstance(exc, ConnectionFailed):
+        return not exc.permanent
+    return exc.status == 429 or exc.status >= 500
+
+
+def may_have_arrived(exc: ConnectionFailed | ApiError) -> bool:
+    """Tell whether the write that ended with `exc` may be applied all the same; a 429 turned it away at the door."""
+    return exc.maybe_applied if isinstance(exc, ConnectionFailed) else exc.status >= 500

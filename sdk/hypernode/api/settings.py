@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from hypernode.api.apps import get_detail
+from hypernode.api.apps import get_descriptions, get_detail
 from hypernode.api.flows import FIRST_INTERVAL, LONGEST_INTERVAL, Flows, posted_since, wait
+from hypernode.api.retries import may_be_sent_again, may_have_arrived
 from hypernode.api.transport import Transport
 from hypernode.catalogue import Catalogue, SettingValue, as_shown, as_text
 from hypernode.errors import (
@@ -92,8 +93,15 @@ class Settings:
         """Return the node's whole answer as decoded JSON; it holds secrets in clear."""
         return get_detail(self._transport, self._node, self._token)
 
+    def allowed(self) -> Mapping[str, Any]:
+        """Return the settings of the platform and the values each takes now; the node's product does not count.
+
+        Source: GET /v2/app/eav_descriptions/. What takes any text has no list, an empty one, or is missing.
+        """
+        return get_descriptions(self._transport, self._token)
+
     def set(self, settings: Mapping[str, SettingValue] | None = None, /, **more: SettingValue) -> Update:
-        """Change settings with one PATCH and return the update that it started.
+        """Change settings with one PATCH and return the update that it started (source: PATCH /v2/app/{app}/).
 
         Texts are read as the catalogue types them; None asks the API for null, which nothing has tested for every
         setting (CONTRACT.md 7).
@@ -134,9 +142,9 @@ class Settings:
                     "PATCH", f"/v2/app/{self._node}/", body, token=self._token, node=self._node, secrets=secrets
                 )
             except (ConnectionFailed, ApiError, CredentialsError) as exc:
-                if isinstance(exc, CredentialsError) or not _may_be_sent_again(exc):
+                if isinstance(exc, CredentialsError) or not may_be_sent_again(exc):
                     raise self._unless_lost(exc, lost) from exc.__cause__
-                if lost is None and _may_have_arrived(exc):
+                if lost is None and may_have_arrived(exc):
                     lost, lost_at = exc, sent_at
                 logger.debug("%s; reading before anything is sent again", exc)
                 update = self._look_for(wished, sent_at if lost is None else lost_at, exc, lost)
@@ -234,7 +242,7 @@ class Settings:
 
     def _pauses(self, cause: ConnectionFailed | ApiError) -> Iterator[float]:
         """Yield the pauses before the looks that decide whether a write is sent again."""
-        if not _may_have_arrived(cause):
+        if not may_have_arrived(cause):
             yield 0.5 if isinstance(cause, ConnectionFailed) else 0.0  # a 429 brings a pause of its own
             return
         pause, left = self._interval / 4, _GRACE * self._interval
@@ -370,15 +378,3 @@ class Update:
         if not differing:
             return "and yet the node answers the new values"
         return "the node has " + ", ".join(f"{name} {as_shown(value)}" for name, value in differing.items())
-
-
-def _may_be_sent_again(exc: ConnectionFailed | ApiError) -> bool:
-    """Tell whether `exc` leaves open if the write was applied, or says that it never arrived."""
-    if isinstance(exc, ConnectionFailed):
-        return not exc.permanent
-    return exc.status == 429 or exc.status >= 500
-
-
-def _may_have_arrived(exc: ConnectionFailed | ApiError) -> bool:
-    """Tell whether the write that ended with `exc` may be applied all the same; a 429 turned it away at the door."""
-    return exc.maybe_applied if isinstance(exc, ConnectionFailed) else exc.status != 429

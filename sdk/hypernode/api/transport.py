@@ -153,12 +153,12 @@ class Transport:
     def _call(self, what: str, token: Secret, node: str | None) -> _Call:
         return _Call(what, token, node, give_up=self._clock() + self._deadline)
 
-    def ask(self, path: str, *, token: Secret, node: str | None = None) -> Answer:
-        """Read `path` where the API wants a POST without a body for it; errors as for `get`.
+    def ask(self, path: str, *, method: str = "POST", token: Secret, node: str | None = None) -> Answer:
+        """Read `path` where the API wants another method than GET, without a body, for it; errors as for `get`.
 
         It changes nothing, so it is tried again as any read. A redirect is a failing status.
         """
-        return self._read(path, self._call(f"POST {path}", token, node), "POST")
+        return self._read(path, self._call(f"{method} {path}", token, node), method)
 
     def _read(self, path: str, call: _Call, method: str = "GET") -> Answer:
         attempt = 0
@@ -200,7 +200,7 @@ class Transport:
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any],
+        body: object | None = None,
         *,
         token: Secret,
         node: str | None = None,
@@ -211,7 +211,7 @@ class Transport:
         Args:
             method: HTTP method.
             path: Below the API's base.
-            body: Sent as JSON.
+            body: Sent as JSON; None: nothing is sent.
             token: Of the node.
             node: For messages.
             secrets: Values in `body` that must not come back in an error's text.
@@ -221,7 +221,8 @@ class Transport:
             ApiError, TokenRefused: A failing status.
         """
         call = self._call(f"{method} {path}", token, node)
-        response = self._exchange(method, self.api_url + path, call, json.dumps(body).encode())
+        content_sent = None if body is None else json.dumps(body).encode()
+        response = self._exchange(method, self.api_url + path, call, content_sent)
         status = response.status_code
         try:
             content = self._content(response, call)

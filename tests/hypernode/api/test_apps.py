@@ -13,7 +13,8 @@ import pytest
 import responses
 
 import hypernode.api.live_catalogue as live_catalogue
-from hypernode.api.apps import get_descriptions, get_detail, iter_nodes, make_node
+from hypernode.api.apps import get_descriptions, get_detail, make_node
+from hypernode.api.client import Client
 from hypernode.api.transport import Transport
 from hypernode.errors import BadAnswer, InputError, NotFound
 from hypernode.secrets import Secret
@@ -94,7 +95,7 @@ def test_a_product_is_an_object_or_a_code(product: Any, code: str | None):
 
 def test_a_node_may_say_little_and_may_say_something_new():
     node = make_node({"name": "kaasshop", "brand_new": {"x": 1}, "flavor": {"redis_size": 2048}}, "kaasshop")
-    assert (node.product, node.ip, node.labels) == (None, None, ())
+    assert (node.product, node.ip, node.labels) == (None, None, {})
     assert node.flavor is not None
     assert node.flavor.redis_size == "2048"
 
@@ -118,11 +119,11 @@ def test_nodes_are_listed_page_by_page_without_the_destroyed_ones(net: Net, tran
     exactly = [responses.matchers.query_param_matcher({"destroyed": "false"})]
     net.get(first, json={"count": 2, "next": second, "results": [DETAIL]}, match=exactly)
     net.get(second, json={"next": None, "results": [brancher | {"labels": ["ticket=42"]}]})
-    nodes = iter_nodes(transport, TOKEN)
+    nodes = Client("kaasshop", token=TOKEN, transport=transport).iter_nodes()
     assert next(nodes).name == "kaasshop"
     assert len(net.calls) == 1
     (last,) = nodes
-    assert (last.name, last.parent, last.labels) == ("kaasshop-eph7h2k9q", "kaasshop", ("ticket=42",))
+    assert (last.name, last.parent, last.labels) == ("kaasshop-eph7h2k9q", "kaasshop", {"ticket": "42"})
     assert [str(call.request.url) for call in net.calls] == [first, second]
 
 
@@ -130,7 +131,7 @@ def test_nodes_are_listed_page_by_page_without_the_destroyed_ones(net: Net, tran
 def test_what_is_no_node_in_the_list_is_a_bad_answer(net: Net, transport: Transport, item: Any):
     net.get(f"{API}/v2/app/", json={"results": [item]})
     with pytest.raises(BadAnswer, match="a node that cannot be read"):
-        list(iter_nodes(transport, TOKEN))
+        list(Client("kaasshop", token=TOKEN, transport=transport).iter_nodes())
 
 
 def test_the_live_list_of_settings_is_read(net: Net, transport: Transport):

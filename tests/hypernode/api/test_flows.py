@@ -95,7 +95,7 @@ def test_what_cannot_be_a_flow_is_a_bad_answer_without_its_content(net: Net, log
     net.get(FLOWS, json=page(item))
     with pytest.raises(BadAnswer) as caught:
         list(logbook.iter())
-    assert caught.value.message.startswith("the logbook answered a flow that cannot be read (")
+    assert caught.value.message.startswith("the API answered a flow that cannot be read (")
     assert "yesterday" not in "".join(traceback.format_exception(caught.value))
 
 
@@ -103,7 +103,7 @@ def test_the_error_names_the_field_that_cannot_be_read(net: Net, logbook: Flows)
     net.get(FLOWS, json=page({"uuid": FIRST, "progress": {"total": "many"}}))
     with pytest.raises(BadAnswer) as caught:
         list(logbook.iter())
-    assert str(caught.value) == "kaasshop: the logbook answered a flow that cannot be read (progress.total)"
+    assert str(caught.value) == "kaasshop: the API answered a flow that cannot be read (progress.total)"
 
 
 @pytest.mark.usefixtures("two_pages")

@@ -458,7 +458,7 @@ def test_flows_that_never_show_up_leave_the_outcome_unknown_when_the_values_are_
         ((401, {}, ""), "the API refused the token (401)"),
         ((503, {}, ""), "GET /logbook/v1/logbooks/kaasshop/flows/"),
         ((200, {}, "<html>"), "GET /logbook/v1/logbooks/kaasshop/flows/"),
-        ((200, {}, '{"results": [3]}'), "the logbook answered a flow that cannot be read"),
+        ((200, {}, '{"results": [3]}'), "the API answered a flow that cannot be read"),
         (requests.ConnectionError(), "GET /logbook/v1/logbooks/kaasshop/flows/"),
     ],
 )

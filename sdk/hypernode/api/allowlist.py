@@ -1,0 +1,94 @@
+"""Addresses that may pass, by type (CONTRACT.md 2.6). The API spells it whitelist.
+
+``ssh`` works the other way round: without an entry SSH is open to all, and the first entry closes it for everybody
+else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from hypernode.api.answers import read_list
+from hypernode.api.models import AllowlistEntry
+from hypernode.api.resource import Resource
+from hypernode.errors import BadAnswer
+
+
+class Allowlist(Resource):
+    """The allowlist of one node. An entry is known by its type and its address; addresses are compared by meaning."""
+
+    def types(self) -> tuple[str, ...]:
+        """Return the types that the node takes, the only place that says so (source: OPTIONS /v2/whitelist/{app}/)."""
+        data = self._transport.ask(self._path, method="OPTIONS", token=self._token, node=self._node).data
+        try:
+            choices = data["actions"]["POST"]["type"]["choices"]
+            return tuple(_read_choice(choice) for choice in choices)
+        except (LookupError, TypeError):
+            raise BadAnswer("the API answered no types of the allowlist", status=200, node=self._node) from None
+
+    def list(self, type: str | None = None) -> tuple[AllowlistEntry, ...]:  # noqa: A002 - the API's own word
+        """Return the entries, in the order of the API (source: GET /v2/whitelist/{app}/).
+
+        Args:
+            type: Only entries of this type; None: all.
+        """
+        data = self._get(self._path, None if type is None else {"type": type})
+        return read_list(AllowlistEntry, data, "entry of the allowlist", node=self._node)
+
+    def add(self, type: str, ip: str, description: str = "") -> bool:  # noqa: A002
+        """Let an address or a range pass; returns whether it was not there before (source: POST /v2/whitelist/{app}/).
+
+        Mind the first entry of ``ssh``: it closes SSH for everybody else.
+
+        Raises:
+            Rejected: The API does not take the type or the address.
+            OutcomeUnknown: The answer was lost, and reading did not settle it.
+        """
+        body = {"type": type, "ip": ip} | ({"description": description} if description else {})
+        return self._change("POST", body, f"an entry of the allowlist ({type} {ip})", wished=True)
+
+    def remove(self, type: str, ip: str) -> bool:  # noqa: A002
+        """Let it pass no more; returns whether it was there before (source: DELETE /v2/whitelist/{app}/).
+
+        Raises:
+            Rejected, NotFound: The API does not take it.
+            OutcomeUnknown: The answer was lost, and reading did not settle it.
+        """
+        # The API compares texts, as far as anybody knows: it is named as it was spelled when it was added.
+        spelled = next((entry.ip for entry in self.list(type) if canonical(entry.ip) == canonical(ip)), None)
+        if spelled is None:
+            return False
+        body = {"type": type, "ip": spelled}
+        return self._change("DELETE", body, f"the removal of an entry of the allowlist ({type} {ip})", wished=False)
+
+    def _change(self, method: str, body: Mapping[str, str], what: str, *, wished: bool) -> bool:
+        key = canonical(body["ip"])
+
+        def is_so() -> bool:
+            return any(canonical(entry.ip) == key for entry in self.list(body["type"])) is wished
+
+        look = f"Look at it with `hnctl allowlist list -n {self._node}`"
+        return self._bring_about(lambda: self._send(method, self._path, body), is_so, what=what, look=look) is not None
+
+    @property
+    def _path(self) -> str:
+        return f"/v2/whitelist/{self._node}/"
+
+
+def canonical(ip: str) -> str:
+    """Return the one spelling of an address or a range that all others mean; `ip` itself when it is neither.
+
+    A range of one address is that address, and what stands behind a range's prefix does not count.
+    """
+    try:
+        network = ipaddress.ip_network(ip.strip(), strict=False)
+    except ValueError:
+        return ip.strip()
+    return str(network.network_address if network.num_addresses == 1 else network)
+
+
+def _read_choice(choice: Any) -> str:
+    """Return a type out of a list of choices; how one is written is not attested (openapi/hypernode.yaml)."""
+    return str(choice["value"]) if isinstance(choice, dict) else str(choice)

@@ -1,0 +1,123 @@
+"""Products, as hosting tiers are called here: what there is, what a node has, and moving it (CONTRACT.md 2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from hypernode.api.answers import read_as, read_list
+from hypernode.api.models import Configuration, Flavor, PaymentInformation, Product, ProductChange, Sla
+from hypernode.api.resource import Resource
+from hypernode.errors import InputError
+from hypernode.names import check_code, check_node
+
+
+class Products(Resource):
+    """The products on offer, and that of one node."""
+
+    def list(self) -> tuple[Product, ...]:
+        """Return the products on offer, in the order of the API (source: GET /v2/product/)."""
+        return read_list(Product, self._get("/v2/product/"), "product", node=self._node)
+
+    def get(self, code: str) -> Product:
+        """Return one product with its price, whose unit no source states (source: GET /v2/product/{code}/with_price/).
+
+        Raises:
+            InputError: No product can have this code.
+            NotFound: There is none.
+        """
+        return read_as(Product, self._get(f"/v2/product/{check_code(code)}/with_price/"), "product", node=self._node)
+
+    def current(self) -> Product:
+        """Return the node's product (source: GET /v2/product/app/{app}/current/)."""
+        return read_as(Product, self._get(f"/v2/product/app/{self._node}/current/"), "product", node=self._node)
+
+    def next_best(self) -> Product:
+        """Return the next larger product, by code and name only (source: GET /v2/app/{app}/next_best_plan/).
+
+        Raises:
+            NotFound: There is none, as for the largest.
+        """
+        return read_as(Product, self._get(f"/v2/app/{self._node}/next_best_plan/"), "product", node=self._node)
+
+    def flavor(self) -> Flavor:
+        """Return the machine under the node (source: GET /v2/app/{app}/flavor/)."""
+        return read_as(Flavor, self._get(f"/v2/app/{self._node}/flavor/"), "flavor", node=self._node)
+
+    def check(self, code: str) -> ProductChange:
+        """Tell what moving the node to a product would mean; changes nothing.
+
+        Source: GET /v2/app/xgrade/{app}/check/{code}/
+
+        Raises:
+            InputError: No product can have this code.
+            NotFound: There is no such product.
+        """
+        path = f"/v2/app/xgrade/{self._node}/check/{check_code(code)}/"
+        return read_as(ProductChange, self._get(path), "check of a product", node=self._node)
+
+    def change(self, code: str, *, at: datetime | None = None) -> None:
+        """Move the node to a product. It costs money, and the shop is down for a part of it (CONTRACT.md 2.11).
+
+        Source: PATCH /v2/app/xgrade/{app}/. Sent once, whatever happens.
+
+        Args:
+            code: Of the product.
+            at: When, aware; None: now. It can be taken back in the control panel only.
+
+        Raises:
+            InputError: No product can have this code, or `at` names no time zone.
+            OutcomeUnknown: The answer was lost.
+        """
+        if at is not None and at.utcoffset() is None:
+            # The documentation contradicts itself about the zone of times without one (CONTRACT.md 1.6).
+            raise InputError("a time without a zone could be meant in several", hint="Write 2026-09-01T03:00+02:00")
+        body = {"product": check_code(code)} | ({} if at is None else {"scheduled_at": at.isoformat()})
+        look = f"Look for xgrade_app with `hnctl flows list -n {self._node}` before you try again"
+        self._send_once("PATCH", f"/v2/app/xgrade/{self._node}/", body, look=look)
+
+    def payment(self) -> PaymentInformation:
+        """Tell whether the node's account can pay (source: GET /v2/app/{app}/check-payment-information/)."""
+        path = f"/v2/app/{self._node}/check-payment-information/"
+        return read_as(PaymentInformation, self._get(path), "payment information", node=self._node)
+
+    def slas(self) -> tuple[Sla, ...]:
+        """Return the service levels on offer (source: GET /v2/addon/slas/)."""
+        return read_list(Sla, self._get("/v2/addon/slas/"), "service level", node=self._node)
+
+    def sla(self, code: str) -> Sla:
+        """Return one service level (source: GET /v2/addon/{code}/).
+
+        Raises:
+            InputError: None can have this code.
+            NotFound: There is none.
+        """
+        return read_as(Sla, self._get(f"/v2/addon/{check_code(code)}/"), "service level", node=self._node)
+
+    def iter_configurations(self) -> Iterator[Configuration]:
+        """Yield what a new node can start with, page by page (source: GET /v2/configuration/)."""
+        for item in self._iter("/v2/configuration/"):
+            yield read_as(Configuration, item, "configuration", node=self._node)
+
+    def order(self, name: str, code: str, configuration: str) -> Any:
+        """Order a new node. It costs money, and only a token that support handed out may (CONTRACT.md 2.1 #9).
+
+        Source: POST /v2/app/order/. Sent once, whatever happens.
+
+        Args:
+            name: Of the new node.
+            code: Of its product.
+            configuration: `Configuration.id` of what it starts with.
+
+        Returns:
+            The answer as decoded; nothing attests its shape.
+
+        Raises:
+            InvalidNode, InputError: The name or the code cannot be one.
+            Forbidden: The token may not order.
+            OutcomeUnknown: The answer was lost.
+        """
+        body = {"app_name": check_node(name), "product": check_code(code), "initial_app_configuration": configuration}
+        look = "Look in the control panel whether it was ordered before you try again"
+        return self._send_once("POST", "/v2/app/order/", body, look=look).data
