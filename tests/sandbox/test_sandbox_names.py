@@ -7,8 +7,8 @@ import re
 import pytest
 
 from hypernode.catalogue import Catalogue
-from hypernode.sandbox.names import FIRST, PRODUCTS, make_names, make_token
-from hypernode.sandbox.nodes import make_node
+from hypernode.sandbox.names import FIRST, make_names, make_token
+from hypernode.sandbox.nodes import FIRST_PRODUCTS, make_node
 
 
 @pytest.mark.parametrize("seed", [1, 7])
@@ -50,7 +50,7 @@ def test_the_same_seed_makes_the_same_node_and_another_seed_another() -> None:
 def test_nodes_differ_in_versions_and_in_products() -> None:
     nodes = [make_node(name, index, seed=7, now=0.0) for index, name in enumerate(make_names(50, 7))]
     assert len({node.settings["php_version"] for node in nodes}) == 4
-    assert {node.product for node in nodes} == set(PRODUCTS)
+    assert {node.product.code for node in nodes} == set(FIRST_PRODUCTS)
 
 
 def test_varnish_is_never_on_where_the_product_lacks_it() -> None:

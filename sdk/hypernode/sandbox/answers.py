@@ -50,6 +50,11 @@ def detail(status: int, text: str) -> Answer:
     return json_answer({"detail": text}, status)
 
 
+def refuse(text: str) -> Answer:
+    """Return an error that is about no field in particular, as Branchers' are (CONTRACT.md 1.5)."""
+    return json_answer({"non_field_errors": [text]}, 400)
+
+
 def page(results: list[dict[str, object]], *, url: str, query: Mapping[str, str]) -> Answer:
     """Return the page of `results` that `query` asks for, in the envelope of CONTRACT.md 1.3.
 
@@ -79,6 +84,7 @@ def page(results: list[dict[str, object]], *, url: str, query: Mapping[str, str]
 EMPTY = Answer(200, headers=(*_COMMON, (b"content-type", b"text/plain")))
 """Nothing had to change. No content type is attested for it; this one agrees with ``openapi/hypernode.yaml``."""
 ACCEPTED = Answer(202)
+GONE = Answer(204)
 TOO_LONG = detail(413, "The body is too long.")
 NOT_FOUND = detail(404, "Not found.")
 NO_TOKEN = detail(401, "Authentication credentials were not provided.").with_header("www-authenticate", "Token")
@@ -89,6 +95,20 @@ API_USE_OFF = detail(
     "Because of the financial nature of this command, API token usage has to be turned on for this app "
     "in the control panel first.",
 )
+
+
+METADATA = {
+    "name": "Sandbox",
+    "description": "",
+    "renders": ["application/json"],
+    "parses": ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"],
+}
+"""What OPTIONS says of every path, in Django REST framework's manner (CONTRACT.md 2.7, row 54)."""
+
+
+def describe_path(allow: str) -> Answer:
+    """Return the answer to OPTIONS of a path that takes the methods in `allow`."""
+    return json_answer(METADATA).with_header("allow", allow)
 
 
 def redirect(status: int, to: str) -> Answer:

@@ -8,31 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from urllib.parse import parse_qsl, quote
 
-from hypernode.sandbox import answers, operations, wire
+from hypernode.sandbox import answers, wire
 from hypernode.sandbox.answers import Answer
-from hypernode.sandbox.bodies import Refusal, Settings, read_settings
+from hypernode.sandbox.bodies import Fields, Refusal, read_fields
+from hypernode.sandbox.calls import Call, Done
 from hypernode.sandbox.faults import Fault
 from hypernode.sandbox.nodes import Node
+from hypernode.sandbox.operations.settings import change_settings, names_in
+from hypernode.sandbox.routes import OF_THE_PAST, Route, find_place
 from hypernode.sandbox.stage import Entry, Stage
 from hypernode.sandbox.wire import Receive, Scope, Send
 
-_READ = ("GET", "HEAD", "OPTIONS")
-_ROUTES: tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...] = (
-    (re.compile(r"/v2/app/"), "list_apps", _READ),
-    (re.compile(r"/v2/app/eav_descriptions/"), "describe_values", _READ),
-    (re.compile(r"/v2/app/([^/]+)/"), "app", ("GET", "PATCH", "HEAD", "OPTIONS")),
-    # Both spellings work for reading (CONTRACT.md 1.2).
-    (re.compile(r"/logbook/v1/logbooks/([^/]+)/flows/?"), "list_flows", _READ),
-    # A POST that only reads, and without a slash at its end (CONTRACT.md 2.2 #20, 1.2).
-    (re.compile(r"/v2/nats/([^/]+)/hypernode\.show-fpm-status"), "fpm_status", ("POST", "OPTIONS")),
-)
 _LONGEST_AGENT = 100
+_NODES = frozenset({"app", "brancher"})
+"""What names a node in a path."""
+_NO_BODY = ("GET", "HEAD", "OPTIONS")
 _NO_ANSWER = frozenset({Fault.RESET, Fault.HANG, Fault.LOST_ANSWER})
 
 
@@ -60,7 +56,7 @@ class Api:
         seq, at = stage.log.next_seq(), stage.world.age()
         if stage.latency:
             await asyncio.sleep(stage.latency)
-        body = await wire.read_body(receive) if method == "PATCH" else b""
+        body = b"" if method in _NO_BODY else await wire.read_body(receive)
         outcome = self._answer(scope, method, body)
         stage.log.entries.append(_make_entry(scope, seq, at, outcome))
         match outcome.fault:
@@ -74,70 +70,80 @@ class Api:
                 await wire.deliver(outcome.answer, send)
 
     def _answer(self, scope: Scope, method: str, body: bytes | None) -> Outcome:
-        path = scope["path"]
-        route = _find_route(path)
-        if route is None:
-            # A missing slash redirects reads and fails the rest (CONTRACT.md 1.2).
-            leads = method in ("GET", "HEAD") and not path.endswith("/") and _find_route(path + "/")
-            return Outcome(answers.redirect(301, quote(path) + "/") if leads else answers.NOT_FOUND)
-        operation, allow, name = route
+        found = find_place(scope["path"])
+        if found is None:
+            return Outcome(_point_to_slash(scope["path"], method))
+        place, args = found
         headers = dict(scope["headers"])
-        node = self.stage.world.nodes.get(name) if name else None
+        node = self._find_node(args)
         about = node.name if node else None
         caller = self._find_caller(headers.get(b"authorization"))
         if isinstance(caller, Answer):
             return Outcome(caller, about)
-        if method not in allow:
-            return Outcome(answers.not_allowed(method, ", ".join(allow)), about)
-        if name is None:
-            node = caller
-        if node is None:
-            return Outcome(answers.NOT_FOUND)
-        if node is not caller:
-            return Outcome(answers.NOT_YOURS, about)
-        if method == "OPTIONS":
-            return Outcome(operations.describe_path(", ".join(allow)), node.name)
-        if method == "PATCH":
-            if body is None:
-                return Outcome(answers.TOO_LONG, node.name)
-            return self._write(node, read_settings(headers.get(b"content-type", b"").decode("latin-1"), body))
-        return self._read(operation, node, method, scope["query_string"])
+        route = place.routes.get("GET" if method == "HEAD" else method)
+        if route is None and method != "OPTIONS":
+            return Outcome(answers.not_allowed(method, place.allow), about)
+        if args.keys() & _NODES:
+            refused = self._check_node(node, caller, route)
+            if refused is not None:
+                return Outcome(refused, about)
+        else:
+            about = caller.name if caller else None
+        if route is None:
+            return Outcome(answers.describe_path(place.allow), about)
+        query_string = scope["query_string"].decode("latin-1")
+        query = dict(parse_qsl(query_string, keep_blank_values=True)) if query_string else {}
+        call = Call(self.stage, caller, node, args, query)
+        if not route.writes:
+            return self._read(route, call, about)
+        if body is None:
+            return Outcome(answers.TOO_LONG, about)
+        return self._write(route, call, about, read_fields(headers.get(b"content-type", b"").decode("latin-1"), body))
 
-    def _find_caller(self, authorization: bytes | None) -> Node | Answer:
-        scheme, _, token = (authorization or b"").partition(b" ")
+    def _find_node(self, args: Mapping[str, str]) -> Node | None:
+        """Return the node that a path names, if there is one."""
+        nodes = self.stage.world.nodes
+        if "brancher" in args:
+            node = nodes.get(args["brancher"])
+            return node if node and node.brancher else None
+        return nodes.get(args.get("app", ""))
+
+    def _find_caller(self, authorization: bytes | None) -> Node | Answer | None:
+        """Return whose token it is; None: it is the one that may order."""
+        scheme, _, given = (authorization or b"").partition(b" ")
         if scheme.lower() != b"token":
             return answers.NO_TOKEN
-        return self.stage.world.by_token.get(token.strip().decode("latin-1")) or answers.WRONG_TOKEN
+        world, token = self.stage.world, given.strip().decode("latin-1")
+        if node := world.by_token.get(token):
+            return node
+        return None if token == world.order_token else answers.WRONG_TOKEN
 
-    def _read(self, operation: str, node: Node, method: str, query_string: bytes) -> Outcome:
-        stage = self.stage
-        fault = stage.draws.draw(node.name, method)
-        if fault is not None and (answer := self._fail(fault, node.name)) is not None:
-            return Outcome(answer, node.name, fault)
-        query = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)) if query_string else {}
-        match operation:
-            case "app":
-                answer = operations.show_app(stage, node, query)
-            case "list_flows":
-                answer = operations.list_flows(stage, node, query)
-            case "fpm_status":
-                answer = operations.show_fpm_status(node)
-            case "list_apps":
-                answer = operations.list_apps(stage, node, query)
-            case _:
-                answer = operations.describe_values()
-        return Outcome(answer, node.name, fault)
+    def _check_node(self, node: Node | None, caller: Node | None, route: Route | None) -> Answer | None:
+        """Return why `caller` may not do that with the node of the path, if it may not."""
+        if node is None:
+            return answers.NOT_FOUND
+        if node is not caller and not (node.brancher and caller and node.brancher.parent == caller.name):
+            return answers.NOT_YOURS
+        if node.brancher is None or (route is not None and route.operation in OF_THE_PAST):
+            return None
+        return answers.NOT_FOUND if node.is_gone(self.stage.world.clock()) else None
 
-    def _write(self, node: Node, settings: Settings | Refusal) -> Outcome:
-        names = () if isinstance(settings, Refusal) else tuple(settings)
-        fault = self.stage.draws.draw(node.name, "PATCH")
-        if fault is not None and (failure := self._fail(fault, node.name)) is not None:
-            return Outcome(failure, node.name, fault, names)
-        answer, posted = operations.change_app(self.stage, node, settings, fault)
-        changed = posted is not None and posted.job is not None
-        return Outcome(answer, node.name, fault, names, changed, posted is not None and posted.overlap)
+    def _read(self, route: Route, call: Call, about: str | None) -> Outcome:
+        fault = self.stage.draws.draw(about or "", route.method, route.faults)
+        if fault is not None and (answer := self._fail(fault, about or "", call.fields)) is not None:
+            return Outcome(answer, about, fault)
+        return _make_outcome(route.act(call), about, fault)
 
-    def _fail(self, fault: Fault, node: str) -> Answer | None:
+    def _write(self, route: Route, call: Call, about: str | None, fields: Fields | Refusal) -> Outcome:
+        fault = self.stage.draws.draw(about or "", route.method, route.faults)
+        if fault is not None and (answer := self._fail(fault, about or "", fields)) is not None:
+            names = names_in(fields) if route.act is change_settings and isinstance(fields, Fields) else ()
+            return Outcome(answer, about, fault, names)
+        if isinstance(fields, Refusal):
+            return Outcome(answers.json_answer(fields.problems, fields.status), about, fault)
+        return _make_outcome(route.act(replace(call, fields=fields, fault=fault)), about, fault)
+
+    def _fail(self, fault: Fault, node: str, fields: Fields | Refusal) -> Answer | None:
         """Return what a fault answers in place of the operation; None: the operation goes ahead."""
         match fault:
             case Fault.RATE_LIMIT:
@@ -148,6 +154,11 @@ class Api:
                 return answers.gateway_error(503)
             case Fault.REDIRECT:
                 return answers.redirect(302, self.stage.links.redirect_to)
+            case Fault.API_USE_OFF:
+                return answers.API_USE_OFF
+            case Fault.REJECT if isinstance(fields, Fields):
+                first = next(iter(fields.given), "non_field_errors")
+                return answers.json_answer({first: [f"{first} is not available on this node."]}, 400)
             case Fault.RESET | Fault.HANG:
                 return answers.EMPTY
             case _:
@@ -161,12 +172,16 @@ class Api:
         return answers.detail(429, text).with_header("retry-after", after)
 
 
-def _find_route(path: str) -> tuple[str, tuple[str, ...], str | None] | None:
-    """Return the operation behind `path`, its methods and the node that the path names."""
-    for pattern, operation, allow in _ROUTES:
-        if found := pattern.fullmatch(path):
-            return operation, allow, found[1] if pattern.groups else None
-    return None
+def _point_to_slash(path: str, method: str) -> Answer:
+    """Answer a path that is none; a missing slash redirects reads and fails the rest (CONTRACT.md 1.2)."""
+    leads = method in ("GET", "HEAD") and not path.endswith("/") and find_place(path + "/")
+    return answers.redirect(301, quote(path) + "/") if leads else answers.NOT_FOUND
+
+
+def _make_outcome(done: Answer | Done, about: str | None, fault: Fault | None) -> Outcome:
+    if isinstance(done, Answer):
+        return Outcome(done, about, fault)
+    return Outcome(done.answer, about, fault, done.settings, done.changed, done.overlap)
 
 
 def _make_entry(scope: Scope, seq: int, at: float, outcome: Outcome) -> Entry:

@@ -1,24 +1,26 @@
-"""Read the body of a write and judge it by the catalogue, worded as Django REST framework would.
+"""Read the body of a write, and take its fields out one by one; worded as Django REST framework would.
 
-Stricter than the real API may be: in JSON a boolean is a boolean and a version is a text, and a name that nobody
-knows is refused rather than passed over. A client that gets along with this gets along with more (CONTRACT.md 1.5, 3).
+JSON, forms and multipart are read alike (CONTRACT.md 1.1). A form knows texts only, and a list in it is a name that
+comes several times; fields that nobody asks for are passed over, as Django does.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import NoReturn
 from urllib.parse import parse_qsl
 
-from hypernode.catalogue import Catalogue, Setting, Value, as_text
+TRUTHS = {"true": True, "false": False}
+"""How a form spells a boolean, in small letters (CONTRACT.md 1.1)."""
 
-Settings = dict[str, Value | None]
-_TRUTHS = {"true": True, "false": False}
+_REQUIRED = "This field is required."
+_NULL = "This field may not be null."
+_NO_TEXT = "Not a valid string."
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +31,39 @@ class Refusal:
     status: int = 400
 
 
-def read_settings(content_type: str, body: bytes) -> Settings | Refusal:
-    """Return the settings that a PATCH asks for, in the catalogue's types, or all that is wrong with it.
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What a body says, by name."""
+
+    given: Mapping[str, object]
+    """As JSON has it; of a form the last text of each name."""
+    repeated: Mapping[str, Sequence[str]] | None = None
+    """All texts of each name of a form; None: it was none."""
+
+    @property
+    def is_form(self) -> bool:
+        """Whether all values are texts because nothing else could be said."""
+        return self.repeated is not None
+
+
+def read_fields(content_type: str, body: bytes) -> Fields | Refusal:
+    """Return what a body says, or why it cannot be read.
 
     Args:
-        content_type: JSON, a form or multipart (CONTRACT.md 1.1); none at all counts as JSON.
-        body: What was sent.
+        content_type: JSON, a form or multipart; none at all counts as JSON.
+        body: What was sent. An empty one says nothing, whatever its type.
     """
+    if not body:
+        return Fields({})
     kind = content_type.partition(";")[0].strip().lower()
     try:
         match kind:
             case "application/json" | "":
                 given = json.loads(body, parse_constant=_refuse_constant)
             case "application/x-www-form-urlencoded":
-                given = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=1000))
+                return _make_form(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=1000))
             case "multipart/form-data":
-                given = _read_multipart(content_type, body)
+                return _make_form(_iter_parts(content_type, body))
             case _:
                 return Refusal({"detail": f'Unsupported media type "{kind}" in request.'}, 415)
     except (ValueError, RecursionError) as exc:
@@ -52,75 +71,104 @@ def read_settings(content_type: str, body: bytes) -> Settings | Refusal:
     if not isinstance(given, dict):
         text = f"Invalid data. Expected a dictionary, but got {type(given).__name__}."
         return Refusal({"non_field_errors": [text]})
-    if not given:
-        return Refusal({"non_field_errors": ["Name at least one setting."]})
-    return judge(given, is_form=kind not in ("application/json", ""))
+    return Fields(given)
 
 
-def judge(given: Mapping[str, object], *, is_form: bool = False) -> Settings | Refusal:
-    """Return `given` in the catalogue's types, or what is wrong with it, all fields at once."""
-    settings: Settings = {}
-    problems: dict[str, object] = {}
-    for name, value in given.items():
-        try:
-            settings[name] = _judge_one(name, value, is_form=is_form)
-        except ValueError as exc:
-            problems[name] = [str(exc)]
-    return Refusal(problems) if problems else settings
-
-
-def _judge_one(name: str, value: object, *, is_form: bool) -> Value | None:
-    setting = Catalogue.bundled().get(name)
-    if setting is None:
-        raise ValueError("There is no such setting.")
-    if setting.read_only:
-        raise ValueError("This setting cannot be changed with this token.")
-    if is_form and setting.type == "boolean":
-        # A form knows texts only (CONTRACT.md 1.1).
-        value = _TRUTHS.get(str(value).lower(), value)
-    typed = check_type(setting, value)
-    if typed is not None and setting.values is not None and typed not in setting.values:
-        shown = "This value" if setting.secret else json.dumps(as_text(typed))
-        raise ValueError(f"{shown} is not a valid choice.")
-    return typed
-
-
-def check_type(setting: Setting, value: object) -> Value | None:
-    """Return `value`, which is of the setting's type, else raise `ValueError` with the text for the field."""
-    match setting.type:
-        case "boolean":
-            if isinstance(value, bool):
-                return value
-            raise ValueError("This field may not be null." if value is None else "Must be a valid boolean.")
-        case "integer":
-            # The API's own type is open, so texts are taken too (CONTRACT.md 3, doubtful ints).
-            if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
-                return int(value)
-            # JSON knows one kind of number: 2.0 is a whole one.
-            if isinstance(value, float) and value.is_integer():
-                return int(value)
-            if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-                return value
-            raise ValueError("A valid integer is required.")
-        case _:
-            if value is None or isinstance(value, str):
-                return value
-            raise ValueError("Not a valid string.")
+def _make_form(pairs: Iterable[tuple[str, str]]) -> Fields:
+    repeated: dict[str, list[str]] = {}
+    for name, text in pairs:
+        repeated.setdefault(name, []).append(text)
+    return Fields({name: texts[-1] for name, texts in repeated.items()}, repeated)
 
 
 def _refuse_constant(word: str) -> NoReturn:
     raise ValueError(f"Out of range float values are not JSON compliant: {word}")
 
 
-def _read_multipart(content_type: str, body: bytes) -> dict[str, object]:
+def _iter_parts(content_type: str, body: bytes) -> Iterator[tuple[str, str]]:
     head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1", "replace")
     message = BytesParser(policy=HTTP).parsebytes(head + body)
     if not message.is_multipart():
         raise ValueError("Invalid boundary in multipart")
-    given: dict[str, object] = {}
     for part in message.iter_parts():
         name = part.get_param("name", header="content-disposition")
         content = part.get_payload(decode=True)
         if isinstance(name, str) and isinstance(content, bytes):
-            given[name] = content.decode("utf-8", "replace")
-    return given
+            yield name, content.decode("utf-8", "replace")
+
+
+@dataclass(slots=True)
+class Reader:
+    """Takes values out of `fields`, and keeps what is wrong with them in `problems`, all fields at once.
+
+    What a method returns means nothing once `problems` has something. A default makes a field optional.
+    """
+
+    fields: Fields
+    problems: dict[str, object] = field(default_factory=dict)
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return a text; one that is required may not be empty."""
+        value = self._find(name, default)
+        if isinstance(value, str):
+            if value or default is not None:
+                return value
+            self.refuse(name, "This field may not be blank.")
+        else:
+            self.refuse(name, _NO_TEXT)
+        return ""
+
+    def choice(self, name: str, choices: Collection[str]) -> str:
+        """Return one of `choices`."""
+        value = self.text(name)
+        if value not in choices:
+            self.refuse(name, f'"{value}" is not a valid choice.')
+        return value
+
+    def texts(self, name: str, choices: Collection[str] | None = None) -> tuple[str, ...]:
+        """Return a list of texts, each one of `choices` if there are some; an absent field is an empty list."""
+        if self.fields.repeated is not None:
+            values: object = list(self.fields.repeated.get(name, ()))
+        else:
+            values = self._find(name, [])
+        if not isinstance(values, list):
+            self.refuse(name, f'Expected a list of items but got type "{type(values).__name__}".')
+            return ()
+        texts = tuple(value for value in values if isinstance(value, str))
+        if len(texts) != len(values):
+            self.refuse(name, _NO_TEXT)
+        elif choices is not None and (strange := [text for text in texts if text not in choices]):
+            self.refuse(name, f'"{strange[0]}" is not a valid choice.')
+        return texts
+
+    def truth(self, name: str, default: bool) -> bool:
+        """Return a boolean."""
+        value = self._find(name, default)
+        if self.fields.is_form and isinstance(value, str):
+            value = TRUTHS.get(value.lower())
+        if isinstance(value, bool):
+            return value
+        self.refuse(name, "Must be a valid boolean.")
+        return default
+
+    def whole(self, name: str) -> int:
+        """Return a whole number; JSON knows one kind of number, so 2.0 is one, too."""
+        value = self._find(name, None)
+        if self.fields.is_form and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
+            value = int(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        self.refuse(name, "A valid integer is required.")
+        return 0
+
+    def refuse(self, name: str, text: str) -> None:
+        """Note what is wrong with a field; what was noted first stays."""
+        self.problems.setdefault(name, [text])
+
+    def _find(self, name: str, default: object) -> object:
+        value = self.fields.given.get(name, default)
+        if value is None:
+            self.refuse(name, _NULL if name in self.fields.given else _REQUIRED)
+        return value

@@ -2,11 +2,17 @@
 
 GET, DELETE /_sandbox/log                    every API request in order
 GET, PUT    /_sandbox/faults                 {"reset": 0.2, "hang": ["kaasshop"], "any": "20%"}, all at once
-GET         /_sandbox/nodes                  names and tokens
+GET         /_sandbox/nodes                  names and tokens; a Brancher's is its parent's
 PUT         /_sandbox/nodes/NODE/settings    change values behind the client's back, at once and without a flow
+PUT         /_sandbox/nodes/NODE/product     {"code": "EAGLE_M_202203"}, at once and without a flow
 PUT         /_sandbox/nodes/NODE/fpm         {"busy": 12}, its PHP-FPM workers at work
 PUT         /_sandbox/nodes/NODE/shop        {"broken": {"php_version": "8.4"}}, while it has these; {}: always
 POST        /_sandbox/nodes/NODE/flows       {"name": "xgrade_app", "seconds": 2, "ending": "success"}
+GET, PUT    /_sandbox/branchers              all that live; {"brancher_time": 3 or null, "logbook_delay": 0.5,
+                                             "ending": "success" or "reverted"} for those made from now on
+DELETE      /_sandbox/branchers/NAME         gone at once, behind the client's back
+PUT         /_sandbox/allowlist              {"types": ["waf", "database", "ftp", "ssh", "phpmyadmin"]}
+GET         /_sandbox/order-token            the token that may order nodes
 PUT         /_sandbox/links                  {"location_base": ..., "next_base": ..., "redirect_to": ...}
 """
 
@@ -20,10 +26,10 @@ from starlette.routing import Route, Router
 
 from hypernode.errors import InputError
 from hypernode.sandbox.faults import show_rules
+from hypernode.sandbox.flows import ENDINGS
 from hypernode.sandbox.stage import Stage
 
 PREFIX = "/_sandbox/"
-_ENDINGS = ("success", "reverted")
 
 
 def make_control(stage: Stage) -> Router:
@@ -51,6 +57,36 @@ def make_control(stage: Stage) -> Router:
 
         return await _with_body(request, change)
 
+    async def product(request: Request) -> JSONResponse:
+        def move(given: Mapping[str, object]) -> None:
+            stage.world.move(stage.world.find(request.path_params["node"]), given.get("code"))
+
+        return await _with_body(request, move)
+
+    async def branchers(request: Request) -> JSONResponse:
+        if request.method == "PUT":
+            return await _with_body(request, stage.set_delivery)
+        return JSONResponse(stage.branchers.all_living())
+
+    async def brancher(request: Request) -> JSONResponse:
+        try:
+            stage.branchers.destroy(stage.world.find(request.path_params["node"]))
+        except InputError as exc:
+            return JSONResponse({"error": str(exc)}, 400)
+        return JSONResponse({})
+
+    async def allowlist(request: Request) -> JSONResponse:
+        def set_types(given: Mapping[str, object]) -> None:
+            types = given.get("types")
+            if set(given) != {"types"} or not isinstance(types, list):
+                raise InputError('write {"types": [TYPE, ...]}')
+            stage.allowlists.set_types(types)
+
+        return await _with_body(request, set_types)
+
+    async def order_token(request: Request) -> JSONResponse:
+        return JSONResponse({"token": stage.world.order_token})
+
     async def fpm(request: Request) -> JSONResponse:
         def keep_busy(given: Mapping[str, object]) -> None:
             stage.world.keep_busy(stage.world.find(request.path_params["node"]), given.get("busy"))
@@ -70,7 +106,7 @@ def make_control(stage: Stage) -> Router:
         def start(given: Mapping[str, object]) -> dict[str, object]:
             node = stage.world.find(request.path_params["node"])
             name, seconds, ending = given.get("name"), given.get("seconds"), given.get("ending", "success")
-            if not isinstance(name, str) or not isinstance(seconds, int | float) or ending not in _ENDINGS:
+            if not isinstance(name, str) or not isinstance(seconds, int | float) or ending not in ENDINGS:
                 raise InputError('write {"name": TEXT, "seconds": NUMBER, "ending": "success" or "reverted"}')
             job = stage.world.start_flow(
                 node, name, max(seconds, 0.001), "success" if ending == "success" else "reverted"
@@ -86,9 +122,14 @@ def make_control(stage: Stage) -> Router:
             Route(PREFIX + "links", links, methods=["PUT"]),
             Route(PREFIX + "nodes", nodes),
             Route(PREFIX + "nodes/{node}/settings", settings, methods=["PUT"]),
+            Route(PREFIX + "nodes/{node}/product", product, methods=["PUT"]),
             Route(PREFIX + "nodes/{node}/fpm", fpm, methods=["PUT"]),
             Route(PREFIX + "nodes/{node}/shop", shop, methods=["PUT"]),
             Route(PREFIX + "nodes/{node}/flows", flows, methods=["POST"]),
+            Route(PREFIX + "branchers", branchers, methods=["GET", "PUT"]),
+            Route(PREFIX + "branchers/{node}", brancher, methods=["DELETE"]),
+            Route(PREFIX + "allowlist", allowlist, methods=["PUT"]),
+            Route(PREFIX + "order-token", order_token),
         ]
     )
 

@@ -34,7 +34,7 @@ class Fault(Enum):
     NO_LOCATION = "no_location", "a write is applied, its 202 has no Location"
     UNKNOWN_STATE = "unknown_state", "a write's flow shows a state nobody has heard of for a while, then succeeds"
     REVERT = "revert", "a write's flow is rolled back"
-    REJECT = "reject", "400 for the first setting of a write"
+    REJECT = "reject", "400 for the first field of a write"
     API_USE_OFF = "api_use_off", "403 on writes: the owner has not turned API token usage on"
     REDIRECT = "redirect", "302 to another host on reads"
 
@@ -56,12 +56,18 @@ _WRITES_ONLY = frozenset(
         Fault.API_USE_OFF,
     }
 )
-_READS_ONLY = frozenset({Fault.REDIRECT})
 _NOT_SURVIVED = frozenset({Fault.REVERT, Fault.REJECT, Fault.API_USE_OFF, Fault.REDIRECT})
-_READ_FAULTS = tuple(fault for fault in Fault if fault not in _WRITES_ONLY)
-_WRITE_FAULTS = tuple(fault for fault in Fault if fault not in _READS_ONLY)
-_ANY_READ = tuple(fault for fault in _READ_FAULTS if fault not in _NOT_SURVIVED)
-_ANY_WRITE = tuple(fault for fault in _WRITE_FAULTS if fault not in _NOT_SURVIVED)
+
+Kinds = tuple[Fault, ...]
+"""The faults that a request can meet, in the order of `Fault`."""
+
+READ: Kinds = tuple(fault for fault in Fault if fault not in _WRITES_ONLY)
+SETTINGS: Kinds = tuple(fault for fault in Fault if fault is not Fault.REDIRECT)
+"""Of a write that becomes a job and says which."""
+JOB: Kinds = tuple(fault for fault in SETTINGS if fault is not Fault.NO_LOCATION)
+"""Of a write that becomes a job."""
+WRITE: Kinds = tuple(fault for fault in JOB if fault not in (Fault.UNKNOWN_STATE, Fault.REVERT))
+"""Of a write that is done at once."""
 
 WORDS = (*(fault.value for fault in Fault), ANY)
 
@@ -103,7 +109,7 @@ def _parse_when(when: str) -> Rule:
             raise InputError(f"{when!r} is no probability: write 20% or 0.2")
         return Rule(probability=probability)
     names = frozenset(when.split(","))
-    if not all(re.fullmatch(r"[a-z0-9]+", name) for name in names):
+    if not all(re.fullmatch(r"[a-z0-9]+(-eph[a-z0-9]+)?", name) for name in names):
         raise InputError(f"{when!r} is neither a probability nor a list of nodes")
     return Rule(nodes=names)
 
@@ -151,16 +157,14 @@ class Draws:
     _asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     _limited: Counter[str] = field(default_factory=Counter)
 
-    def draw(self, node: str, method: str) -> Fault | None:
-        """Return what goes wrong with the next request to `node`, or None.
+    def draw(self, node: str, method: str, kinds: Kinds) -> Fault | None:
+        """Return what goes wrong with the next request to `node`, one of `kinds` or None.
 
-        Faults for named nodes come first; then each kind in the order of `Fault`; then `ANY`.
+        Faults for named nodes come first; then each kind in its order; then `ANY`.
         """
         if not self.rules:
             return None
         self._asked[node, method] += 1
-        writes = method == "PATCH"
-        kinds = _WRITE_FAULTS if writes else _READ_FAULTS
         for fault in kinds:
             rule = self.rules.get(fault.value)
             if rule is not None and node in rule.nodes:
@@ -172,7 +176,7 @@ class Draws:
                 return fault
         rule = self.rules.get(ANY)
         if rule is not None and (node in rule.nodes or chance.random() < rule.probability):
-            return chance.choice(_ANY_WRITE if writes else _ANY_READ)
+            return chance.choice([fault for fault in kinds if fault not in _NOT_SURVIVED])
         return None
 
     def count_limited(self, node: str) -> int:

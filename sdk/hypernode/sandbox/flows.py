@@ -16,11 +16,13 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from hypernode.catalogue import Value
+from hypernode.sandbox.products import Product
 
 Ending = Literal["success", "reverted"]
+ENDINGS: tuple[Ending, ...] = get_args(Ending)
 
 VISIBLE, RUNNING, SECOND = 0.1, 0.25, 0.6
 UNKNOWN_STATE = "rescheduled"
@@ -71,8 +73,8 @@ class Flow:
             "uuid": self.uuid,
             "state": state,
             "name": self.name,
-            "created_at": _stamp(epoch + self.created_at),
-            "updated_at": _stamp(epoch + min(now, self.ends_at)) if started else None,
+            "created_at": stamp(epoch + self.created_at),
+            "updated_at": stamp(epoch + min(now, self.ends_at)) if started else None,
             "progress": {
                 "running": list(_TASKS[completed : completed + 1]) if state == "running" else [],
                 "total": len(_TASKS) if started else 0,
@@ -83,7 +85,8 @@ class Flow:
         }
 
 
-def _stamp(seconds: float) -> str:
+def stamp(seconds: float) -> str:
+    """Return a Unix time as most dates of the API look (CONTRACT.md 1.6)."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -94,6 +97,8 @@ class Job:
     tracker: str
     flows: tuple[Flow, ...]
     settings: Mapping[str, Value | None] = field(default_factory=dict)
+    product: Product | None = None
+    """None: it stays what it is."""
 
     @property
     def ends_at(self) -> float:
@@ -111,25 +116,29 @@ def make_uuid(*parts: object) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, ":".join(map(str, parts))))
 
 
-def make_update(
+def make_job(
     key: str,
-    settings: Mapping[str, Value | None],
+    name: str,
     *,
     now: float,
     free_at: float,
     flow_time: float,
+    settings: Mapping[str, Value | None] | None = None,
+    product: Product | None = None,
     flows: int = 1,
     ending: Ending = "success",
     odd: bool = False,
 ) -> Job:
-    """Return the job of a settings change posted at `now` on a node whose other jobs are over at `free_at`.
+    """Return the job of a write posted at `now` on a node whose other jobs are over at `free_at`.
 
     Args:
         key: What makes its uuids differ from those of other jobs.
-        settings: What the node has afterwards.
+        name: What its flows are called.
         now: When it was posted, on the world's clock.
         free_at: When its turn comes; not before `now`.
         flow_time: How long it takes from its turn to its end, in seconds.
+        settings: What the node has afterwards besides those it has.
+        product: What the node is afterwards, if it changes.
         flows: 1 or 2.
         ending: How the last flow ends.
         odd: Whether the last flow shows an unknown state for a while.
@@ -145,7 +154,7 @@ def make_update(
             Flow(
                 uuid=make_uuid(key, index),
                 tracker=tracker,
-                name="update_node",
+                name=name,
                 created_at=now,
                 visible_at=now + VISIBLE * flow_time,
                 free_at=free_at,
@@ -156,7 +165,44 @@ def make_update(
             )
             for index, (starts_at, ends_at) in enumerate(spans)
         ),
-        settings,
+        settings or {},
+        product,
+    )
+
+
+def make_delivery(
+    key: str, *, now: float, seconds: float, visible_at: float, ending: Ending = "success", odd: bool = False
+) -> Job:
+    """Return the job that delivers a Brancher: `ensure_app`, then `ensure_copied_app` (CONTRACT.md 2.10).
+
+    Args:
+        key: What makes its uuids differ from those of other jobs.
+        now: When the Brancher was ordered, on the world's clock.
+        seconds: How long it takes; infinity: it never ends.
+        visible_at: When the flows appear, and with them the Brancher's logbook.
+        ending: How both flows end.
+        odd: Whether the second flow shows an unknown state for a while.
+    """
+    tracker = make_uuid(key, "tracker")
+    second = now + SECOND * seconds
+    spans = (("ensure_app", now, second), ("ensure_copied_app", second, now + seconds))
+    return Job(
+        tracker,
+        tuple(
+            Flow(
+                uuid=make_uuid(key, index),
+                tracker=tracker,
+                name=name,
+                created_at=now,
+                visible_at=visible_at,
+                free_at=starts_at,
+                starts_at=starts_at,
+                ends_at=ends_at,
+                ending=ending,
+                odd=odd and index == 1,
+            )
+            for index, (name, starts_at, ends_at) in enumerate(spans)
+        ),
     )
 
 

@@ -1,10 +1,10 @@
-"""Names, tokens and products of made-up nodes, the same for the same seed."""
+"""Names and tokens of made-up nodes, the same for the same seed."""
 
 from __future__ import annotations
 
 import random
+import string
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count, islice
 
@@ -55,48 +55,12 @@ def _iter_names(seed: int) -> Iterator[str]:
         yield from (f"{name}{number}" for name in short)
 
 
+def make_brancher_name(parent: str, number: int, seed: int) -> str:
+    """Return what Brancher number `number` of `parent` is called: -eph and six of a-z0-9 more (CONTRACT.md 2.9)."""
+    chance = random.Random(f"{seed}:{parent}:brancher:{number}")
+    return f"{parent}-eph{''.join(chance.choices(string.ascii_lowercase + string.digits, k=6))}"
+
+
 def make_token(seed: int, node: str) -> str:
     """Return the node's token: 40 hexadecimal digits, as Django REST framework makes them."""
     return sha256(f"{seed}:{node}:token".encode()).hexdigest()[:40]
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A hosting tier; the sizes are those of the public price list, `price` is made up."""
-
-    code: str
-    name: str
-    cpus: int
-    ram_gb: int
-    disk_gb: int
-    price: int
-    varnish: bool = True
-
-    def as_json(self) -> dict[str, object]:
-        """Return the product as the detail of an app holds it (CONTRACT.md 2.8)."""
-        return {
-            "code": self.code,
-            "name": self.name,
-            "backups_enabled": True,
-            "storage_size_in_gb": self.disk_gb,
-            "price": self.price,
-            "is_development": self.code.endswith("DEV"),
-            "provider": "combell",
-            "varnish_supported": self.varnish,
-            "supports_sla": not self.code.endswith("DEV"),
-        }
-
-    def flavor(self) -> dict[str, str]:
-        """Return what `flavor` of an app holds."""
-        title = f"{self.cpus}CPU/{self.ram_gb}GB/{self.disk_gb}GB ({self.name} 202202)"
-        return {"name": title, "redis_size": str(self.ram_gb * 128)}
-
-
-PRODUCTS = (
-    Product("FALCON_XS_202203", "Falcon XS", 2, 4, 44, 40, varnish=False),
-    Product("FALCON_S_202203", "Falcon S", 2, 8, 44, 70),
-    Product("FALCON_M_202203", "Falcon M", 3, 16, 62, 100),
-    Product("FALCON_L_202203", "Falcon L", 5, 24, 138, 170),
-    Product("FALCON_XL_202203", "Falcon XL", 8, 32, 286, 250),
-    Product("FALCON_S_202203DEV", "Falcon S Development", 2, 8, 44, 35),
-)

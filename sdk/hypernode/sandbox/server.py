@@ -31,7 +31,8 @@ class Sandbox:
     Attributes:
         url: Where it listens; known from the start of the block on.
         names: The nodes.
-        tokens: The token of each node.
+        tokens: The token of each node; a Brancher takes its parent's.
+        order_token: A token that belongs to no node and may order new ones.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Sandbox:
         port: int = 0,
         faults: Mapping[str, object] | None = None,
         retry_after: float = 1.0,
+        brancher_time: float | None = 3.0,
     ) -> None:
         """Make the nodes; nothing listens yet.
 
@@ -55,6 +57,7 @@ class Sandbox:
             port: Where to listen; 0 picks a free port.
             faults: As `Sandbox.set_faults` takes them.
             retry_after: Seconds that a 429 asks for.
+            brancher_time: Seconds from the order of a Brancher to its address; None: it never gets one.
 
         Raises:
             InputError: A fault is unknown, or names a node that is.
@@ -62,10 +65,12 @@ class Sandbox:
         world = World(nodes, seed=seed, flow_time=flow_time)
         self._stage = Stage(world, Draws(seed), latency=latency, retry_after=retry_after)
         self._stage.set_faults(faults or {})
+        self._stage.set_delivery({"brancher_time": brancher_time})
         self._port = port
         self.url = ""
         self.names = tuple(world.nodes)
         self.tokens: Mapping[str, str] = {node.name: node.token for node in world.nodes.values()}
+        self.order_token = world.order_token
 
     def __enter__(self) -> Self:
         self.start()
@@ -127,6 +132,49 @@ class Sandbox:
             InputError: The node or a setting is unknown, or a value is of the wrong type.
         """
         self._do(lambda: self._stage.world.set(self._stage.world.find(node), settings))
+
+    def set_product(self, node: str, code: str) -> None:
+        """Let `node` be of the product `code`, at once and without a flow.
+
+        Raises:
+            InputError: The node or the product is unknown.
+        """
+        self._do(lambda: self._stage.world.move(self._stage.world.find(node), code))
+
+    def set_delivery(self, **delivery: object) -> None:
+        """Change how the Branchers are delivered that are made from now on; what is left out is as it is at first.
+
+        Args:
+            **delivery: `brancher_time`, seconds from the order to the address, None: it never gets one;
+                `logbook_delay`, seconds from the order to its first flow; `ending`, success or reverted.
+
+        Raises:
+            InputError: A name or a value is not understood; nothing was changed.
+        """
+        self._do(lambda: self._stage.set_delivery(delivery))
+
+    def branchers(self) -> list[dict[str, Any]]:
+        """Return the Branchers that nobody destroyed, as a list of the API shows them.
+
+        Each has its `parent` and the services that it started without the data of, `clear_services`.
+        """
+        return self._do(self._stage.branchers.all_living)
+
+    def destroy(self, brancher: str) -> None:
+        """Let a Brancher be gone behind the client's back, at once and without a flow.
+
+        Raises:
+            InputError: There is no such Brancher.
+        """
+        self._do(lambda: self._stage.branchers.destroy(self._stage.world.find(brancher)))
+
+    def set_allowlist_types(self, *types: str) -> None:
+        """Let allowlists take entries of these types; at first they are waf, database and ftp.
+
+        Raises:
+            InputError: Nobody knows such a type.
+        """
+        self._do(lambda: self._stage.allowlists.set_types(types))
 
     def break_page(self, node: str, **settings: object) -> None:
         """Let the shop of `node` answer 500 while the node has these settings; with none always.

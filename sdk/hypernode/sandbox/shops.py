@@ -30,6 +30,11 @@ class Shops:
             return _page(404, "There is no such shop.")
         if method not in ("GET", "HEAD"):
             return _page(405, "Shops are for looking at.").with_header("allow", "GET, HEAD")
+        now = self._world.settle(node)
+        if node.is_gone(now):
+            return _page(404, "There is no such shop.")
+        if node.fields["ip"] is None:
+            return _page(503, f"{node.name} has no address yet.")
         if self._world.is_broken(node):
             return _page(500, "Fatal error: Uncaught Error: Call to undefined function")
         return _page(200, f"Welcome to {node.name}")

@@ -1,4 +1,4 @@
-"""What the API and the control path share: the world, the faults, the log and the addresses in answers."""
+"""What the API and the control path share: the world and what belongs to it, the faults, the log, the addresses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 
 from hypernode.errors import InputError
+from hypernode.sandbox.allowlists import Allowlists
+from hypernode.sandbox.annotations import Annotations
+from hypernode.sandbox.backups import Backups
+from hypernode.sandbox.branchers import Branchers, Delivery, read_delivery
 from hypernode.sandbox.faults import Draws, read_rules
 from hypernode.sandbox.world import World
 
@@ -30,9 +34,9 @@ class Entry:
     status: int | None
     """None: no answer, because of a fault."""
     settings: tuple[str, ...] = ()
-    """Names in a valid write."""
+    """Names in a valid change of settings."""
     changed: bool = False
-    """Whether a write started a flow."""
+    """Whether a write started a flow or changed something."""
     overlap: bool = False
     """Whether a write came while another job of the node was not over."""
     fault: str | None = None
@@ -83,6 +87,19 @@ class Stage:
     """Seconds that a 429 asks for."""
     links: Links = field(default_factory=Links)
     log: Log = field(default_factory=Log)
+    orders: set[str] = field(default_factory=set)
+    """Names of nodes that were ordered; they are never delivered."""
+    branchers: Branchers = field(init=False)
+    allowlists: Allowlists = field(init=False)
+    backups: Backups = field(init=False)
+    annotations: Annotations = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what belongs to the world."""
+        self.branchers = Branchers(self.world, Delivery())
+        self.allowlists = Allowlists(self.world)
+        self.backups = Backups(self.world)
+        self.annotations = Annotations(self.world)
 
     def set_faults(self, given: Mapping[str, object]) -> None:
         """Replace all fault rules by those that `read_rules` understands; counting starts anew.
@@ -95,6 +112,14 @@ class Stage:
             for name in sorted(rule.nodes):
                 self.world.find(name)
         self.draws = Draws(self.world.seed, rules)
+
+    def set_delivery(self, given: Mapping[str, object]) -> None:
+        """Let the Branchers that are made from now on be delivered as `read_delivery` understands.
+
+        Raises:
+            InputError: A name or a value is not understood; nothing was changed.
+        """
+        self.branchers.delivery = read_delivery(given)
 
     def set_links(self, given: Mapping[str, object]) -> None:
         """Change some of the addresses in answers.

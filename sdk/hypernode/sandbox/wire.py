@@ -82,7 +82,9 @@ async def hang(scope: Scope, receive: Receive) -> None:
 
 
 async def _start(answer: Answer, length: int, send: Send) -> None:
-    headers = [*answer.headers, (b"content-length", str(length).encode())]
+    headers = list(answer.headers)
+    if answer.status != 204:  # which has no body, not even an empty one (RFC 9110 8.6)
+        headers.append((b"content-length", str(length).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
 
 

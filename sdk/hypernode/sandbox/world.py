@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hypernode.catalogue import Catalogue, Value
-from hypernode.errors import InvalidNode, InvalidValue
-from hypernode.sandbox.bodies import check_type
+from hypernode.errors import InputError, InvalidNode, InvalidValue
 from hypernode.sandbox.faults import Fault
-from hypernode.sandbox.flows import Ending, Flow, Job, make_other, make_update
-from hypernode.sandbox.names import make_names
+from hypernode.sandbox.flows import Ending, Flow, Job, make_job, make_other, stamp
+from hypernode.sandbox.names import make_names, make_token
 from hypernode.sandbox.nodes import Node, make_node
+from hypernode.sandbox.products import Product, find
+from hypernode.sandbox.settings import check_type
 
 MOST_WORKERS = 1000
 
@@ -33,8 +34,10 @@ class World:
     Attributes:
         clock: Seconds, only ever rising.
         epoch: The Unix time at which `clock` was 0.
-        nodes: By name, in the order in which they were made.
-        by_token: The same nodes by token.
+        born: When it was made.
+        nodes: By name, in the order in which they were made; Branchers too, even those that are gone.
+        by_token: By token; without Branchers, which have none of their own.
+        order_token: A token that belongs to no node and may order new ones.
     """
 
     def __init__(
@@ -51,10 +54,11 @@ class World:
         self.clock = clock
         now = clock()
         self.epoch = wall_clock() - now
-        self._born = now
+        self.born = now
         names = make_names(nodes, seed)
         self.nodes = {name: make_node(name, index, seed=seed, now=now) for index, name in enumerate(names)}
         self.by_token = {node.token: node for node in self.nodes.values()}
+        self.order_token = make_token(seed, "an order's")
 
     def find(self, name: str) -> Node:
         """Return the node called `name`.
@@ -68,7 +72,7 @@ class World:
 
     def age(self) -> float:
         """Return the seconds since this world began, to the microsecond."""
-        return round(self.clock() - self._born, 6)
+        return round(self.clock() - self.born, 6)
 
     def settle(self, node: Node) -> float:
         """Bring `node` up to date and return the time: the values of every job that is over are now its own."""
@@ -77,7 +81,22 @@ class World:
             job = node.pending.pop(0)
             if job.succeeds and job.settings:
                 node.set(job.settings)
+            if job.succeeds and job.product:
+                node.move(job.product)
+        if node.brancher is not None:
+            if node.fields["ip"] is None and node.brancher.delivered_at <= min(now, node.brancher.gone_at):
+                node.change(ip=node.brancher.address)
+            if node.is_gone(now) and not node.fields["destroyed"]:
+                node.change(destroyed=True)
         return now
+
+    def unix(self, at: float) -> float:
+        """Return the Unix time of a moment on this world's clock."""
+        return self.epoch + at
+
+    def stamp(self, at: float) -> str:
+        """Return a moment on this world's clock as most dates of the API look."""
+        return stamp(self.unix(at))
 
     def write(self, node: Node, settings: Mapping[str, Value | None], fault: Fault | None = None) -> Posted:
         """Post a change of settings that is known to be valid.
@@ -85,22 +104,47 @@ class World:
         A value counts as already there when a read would show it, whatever jobs are on their way. A job waits for
         those before it.
         """
+        self.settle(node)
+        if all(node.settings[name] == value for name, value in settings.items()):
+            return Posted(None, bool(node.pending))
+        return Posted(*self.post(node, "update_node", fault, settings=settings, flows=node.flows_per_update))
+
+    def post(
+        self,
+        node: Node,
+        name: str,
+        fault: Fault | None = None,
+        *,
+        settings: Mapping[str, Value | None] | None = None,
+        product: Product | None = None,
+        flows: int = 1,
+    ) -> tuple[Job, bool]:
+        """Post a job that waits for those before it; return it, and whether there are some.
+
+        Args:
+            node: Where.
+            name: What its flows are called.
+            fault: What goes wrong with it.
+            settings: What the node has when it is done, besides those it has.
+            product: What the node is when it is done; None: what it was.
+            flows: 1 or 2.
+        """
         now = self.settle(node)
         overlap = bool(node.pending)
-        if all(node.settings[name] == value for name, value in settings.items()):
-            return Posted(None, overlap)
-        job = make_update(
-            self._key(node),
-            settings,
+        job = make_job(
+            self.key(node),
+            name,
             now=now,
             free_at=max([now, *(job.ends_at for job in node.pending)]),
             flow_time=self.flow_time,
-            flows=node.flows_per_update,
+            settings=settings,
+            product=product,
+            flows=flows,
             ending="reverted" if fault is Fault.REVERT else "success",
             odd=fault is Fault.UNKNOWN_STATE,
         )
-        self._add(node, job)
-        return Posted(job, overlap)
+        self.follow(node, job)
+        return job, overlap
 
     def set(self, node: Node, values: Mapping[str, object]) -> None:
         """Give `node` these values at once and without a flow, even those that no PATCH can change.
@@ -113,6 +157,18 @@ class World:
         """
         self.settle(node)
         node.set(_typed(values, node))
+
+    def move(self, node: Node, code: object) -> None:
+        """Let `node` be of the product `code` at once and without a flow.
+
+        Raises:
+            InputError: There is no such product.
+        """
+        product = find(code) if isinstance(code, str) else None
+        if product is None:
+            raise InputError(f"there is no product {code!r}")
+        self.settle(node)
+        node.move(product)
 
     def break_shop(self, node: Node, values: Mapping[str, object] | None) -> None:
         """Let the shop of `node` be broken while it has these values; with none always, with None never.
@@ -139,8 +195,8 @@ class World:
 
     def start_flow(self, node: Node, name: str, seconds: float, ending: Ending = "success") -> Job:
         """Start a flow that nobody asked for over the API, such as ``xgrade_app``."""
-        job = make_other(self._key(node), name, now=self.settle(node), seconds=seconds, ending=ending)
-        self._add(node, job)
+        job = make_other(self.key(node), name, now=self.settle(node), seconds=seconds, ending=ending)
+        self.follow(node, job)
         return job
 
     def visible_flows(self, node: Node) -> list[Flow] | None:
@@ -152,11 +208,12 @@ class World:
         """Return `flow` as the API shows it now."""
         return flow.as_json(self.clock(), node.name, self.epoch)
 
-    def _key(self, node: Node) -> str:
-        # By node, so that its uuids do not depend on what other nodes do meanwhile.
+    def key(self, node: Node) -> str:
+        """Return what makes the uuids of the next job of `node` its own; by node, whatever others do meanwhile."""
         return f"{self.seed}:{node.name}:{len(node.flows)}"
 
-    def _add(self, node: Node, job: Job) -> None:
+    def follow(self, node: Node, job: Job) -> None:
+        """Write a job of `node` into its logbook."""
         node.flows.extend(job.flows)
         node.pending.append(job)
         node.pending.sort(key=lambda pending: pending.ends_at)
