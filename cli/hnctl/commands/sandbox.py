@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import signal
@@ -62,6 +63,13 @@ class _BreakOption(click.ParamType):  # type: ignore[type-arg]  # before click 8
         return node, {setting: parsed} if setting else {}
 
 
+class _BrancherTime(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it took no parameter
+    name = "time|never"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        return math.inf if value in ("never", math.inf) else SECONDS.convert(value, param, ctx)
+
+
 def _list_faults() -> str:
     width = max(len(fault.value) for fault in Fault)
     lines = [f"  {fault.value:<{width}}  {fault.about}" for fault in Fault]
@@ -88,6 +96,13 @@ def sandbox() -> None:
 @_option("--nodes", type=click.IntRange(1, 20_000), default=50, show_default=True, help="How many nodes.")
 @_option("--latency", type=SECONDS, default="0ms", show_default=True, help="Added to each request, e.g. 50ms.")
 @_option("--flow-time", type=SECONDS, default="2s", show_default=True, help="From a write to the end of its flows.")
+@_option(
+    "--brancher-time",
+    type=_BrancherTime(),
+    default="3s",
+    show_default=True,
+    help="From the order of a Brancher to its address, or never.",
+)
 @_option("--port", type=click.IntRange(0, 65535), default=8800, show_default=True, help="0 picks a free one.")
 @_option("--seed", type=int, default=7, show_default=True, help="What tokens, values and faults depend on.")
 @_option("--fault", "faults", type=_FaultOption(), multiple=True, help="KIND=20% or KIND=NODE,NODE; repeatable.")
@@ -103,6 +118,7 @@ def serve(
     nodes: int,
     latency: float,
     flow_time: float,
+    brancher_time: float,
     port: int,
     seed: int,
     faults: tuple[tuple[str, Rule], ...],
@@ -111,8 +127,9 @@ def serve(
 ) -> None:
     """Serve a made-up fleet on 127.0.0.1 until Ctrl-C.
 
-    Prints the variables that point hnctl to it. Requests can be read back, faults changed and values moved while
-    it runs, under /_sandbox/, which is no part of the API.
+    Prints the variables that point hnctl to it. It answers every operation of the API: settings and flows, Branchers
+    that get an address after a while and cost by the minute, allowlists, backups, products. Requests can be read back,
+    faults changed and values moved while it runs, under /_sandbox/, which is no part of the API.
     """
     require_extra("sandbox", *_EXTRA)
     from hypernode.sandbox.server import Sandbox
@@ -126,6 +143,7 @@ def serve(
             port=port,
             faults=show_rules(make_rules(faults)),
             retry_after=retry_after,
+            brancher_time=None if math.isinf(brancher_time) else brancher_time,
         )
     except InvalidNode as exc:
         raise click.BadParameter(str(exc), param_hint="--fault") from exc
