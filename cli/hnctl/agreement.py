@@ -10,6 +10,7 @@ import click
 from hnctl.printing import print_data, print_note
 from hypernode.catalogue import Catalogue
 from hypernode.errors import NotAgreed
+from hypernode.fleet.managed import managed
 from hypernode.fleet.plan import Confirmation, Plan
 
 
@@ -84,7 +85,8 @@ def _ask_for_hazards(plan: Plan, confirmations: Sequence[Confirmation]) -> list[
 
 def _asked_by_tool(plan: Plan, catalogue: Catalogue) -> list[str]:
     """Return the settings of `plan` about which hypernode-systemctl asks: whoever agrees to it answers that too."""
-    return sorted({c.setting for c in plan.changes if c.node in plan.ways and catalogue[c.setting].tool_prompts})
+    by_tool = {change.setting for change in plan.changes if change.node in plan.ways}
+    return sorted(name for name in by_tool if managed(catalogue, name).tool_prompts)
 
 
 def _ask(plan: Plan, prompting: Sequence[str], *, ask: bool, yes: bool) -> None:

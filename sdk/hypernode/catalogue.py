@@ -37,7 +37,7 @@ def as_text(value: object) -> str:
     return str(value)
 
 
-def as_shown(value: SettingValue) -> str:
+def as_shown(value: object) -> str:
     """Return a value as a person is shown it; a secret one as its mask."""
     return "not set" if value is None else as_text(value)
 

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SDK = ROOT / "sdk" / "hypernode"
 
-BOTTOM = {"errors", "names", "places", "config", "private_files", "printable", "version"}
+BOTTOM = {"allowlists", "errors", "names", "places", "config", "private_files", "printable", "version"}
 MAY_IMPORT = {
     "errors": set[str](),
     "version": set[str](),
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "places": BOTTOM,
     "private_files": BOTTOM,
     "printable": set[str](),
+    "allowlists": set[str](),
     "config": BOTTOM,
     "secrets": BOTTOM,
     "refusals": BOTTOM | {"secrets"},
@@ -48,6 +49,8 @@ ONLY_IMPORTERS = {
 
 PURE = [
     "fleet/drift.py",
+    "fleet/lists.py",
+    "fleet/managed.py",
     "fleet/ignores.py",
     "fleet/plan.py",
     "fleet/spec.py",
@@ -56,6 +59,7 @@ PURE = [
     "fleet/schema.py",
     "refusals.py",
     "api/answers.py",
+    "api/labels.py",
     "api/models.py",
     "command_lines.py",
     "node/meminfo.py",
@@ -81,6 +85,7 @@ PURE = [
     "oom/clock.py",
     "oom/follow.py",
     "catalogue.py",
+    "allowlists.py",
     "errors.py",
     "names.py",
     "printable.py",

@@ -6,10 +6,10 @@ else.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
+from hypernode.allowlists import Entries, canonical
 from hypernode.api.answers import read_list
 from hypernode.api.models import AllowlistEntry
 from hypernode.api.resource import Resource
@@ -63,6 +63,24 @@ class Allowlist(Resource):
         body = {"type": type, "ip": spelled}
         return self._change("DELETE", body, f"the removal of an entry of the allowlist ({type} {ip})", wished=False)
 
+    def entries(self, type: str) -> Entries:  # noqa: A002
+        """Return the entries of one type as a value that can be compared."""
+        return Entries({entry.ip: entry.description for entry in self.list(type)})
+
+    def bring(self, type: str, wished: Entries) -> None:  # noqa: A002
+        """Let the entries of one type be those of `wished`: what is missing is added first, then the rest removed.
+
+        Raises:
+            HypernodeError: As for `add` and `remove`; those before it were changed.
+        """
+        there = self.entries(type)
+        for ip, description in wished.items():
+            if ip not in there:
+                self.add(type, ip, description)
+        for ip in there:
+            if ip not in wished:
+                self.remove(type, ip)
+
     def _change(self, method: str, body: Mapping[str, str], what: str, *, wished: bool) -> bool:
         key = canonical(body["ip"])
 
@@ -75,18 +93,6 @@ class Allowlist(Resource):
     @property
     def _path(self) -> str:
         return f"/v2/whitelist/{self._node}/"
-
-
-def canonical(ip: str) -> str:
-    """Return the one spelling of an address or a range that all others mean; `ip` itself when it is neither.
-
-    A range of one address is that address, and what stands behind a range's prefix does not count.
-    """
-    try:
-        network = ipaddress.ip_network(ip.strip(), strict=False)
-    except ValueError:
-        return ip.strip()
-    return str(network.network_address if network.num_addresses == 1 else network)
 
 
 def _read_choice(choice: Any) -> str:

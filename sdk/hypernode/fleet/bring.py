@@ -22,6 +22,7 @@ from hypernode.errors import (
 )
 from hypernode.fleet.history import NodeLog
 from hypernode.fleet.journal import NO_JOURNAL, Journal, NoJournal, State
+from hypernode.fleet.managed import managed
 from hypernode.fleet.node_locks import locked
 from hypernode.fleet.plan import Change
 from hypernode.fleet.stores import Pending, Store
@@ -168,7 +169,7 @@ def open_changes(changes: Sequence[Change], live: Mapping[str, Any], catalogue: 
     left = []
     moved = []
     for change in changes:
-        now = catalogue[change.setting].typed(live.get(change.setting))
+        now = managed(catalogue, change.setting).typed(live.get(change.setting))
         if now == change.desired:
             continue
         if change.moved_to(now):

@@ -36,6 +36,8 @@ class Desired:
     """How nodes are reached that are not reached through the API."""
     ignored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Node to the settings that the file has values for and says to ignore; nodes without any are left out."""
+    exact: frozenset[str] = frozenset()
+    """Nodes whose allowlists are to have nothing but what is wished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ def desired_of(fleet: Fleet, nodes: Iterable[str], resolve: Callable[[Reference]
         fleet.rules,
         {node: way for node in layers if (way := fleet.way(node)).by_tool},
         ignored,
+        frozenset(node for node in layers if fleet.is_exact(node)),
     )
 
 
@@ -170,5 +173,6 @@ def compare(
         rules=desired.rules,
         ways=desired.ways,
         sizes=sizes,
+        exact=desired.exact,
     )
     return Comparison(plan, failures, sum(len(desired.ignored.get(node, ())) for node in plan.compared))

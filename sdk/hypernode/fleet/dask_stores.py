@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from hypernode.api.flows import FIRST_INTERVAL
-from hypernode.catalogue import Catalogue, SettingValue
+from hypernode.catalogue import Catalogue
 from hypernode.errors import ConnectionFailed, HypernodeError, OutcomeUnknown, SafetyError
 from hypernode.fleet import dask_tasks as tasks
 from hypernode.fleet.dask_tasks import TROUBLE, Answer, Job, Sealed, Sent, Site, Ticket
 from hypernode.fleet.executors import LONGEST_SLEEP, first_to_end
+from hypernode.fleet.managed import Managed, refuse_lists, settings_only
 from hypernode.fleet.stores import Pending
 from hypernode.secrets import Secret
 
@@ -173,16 +174,20 @@ class DaskReader:
         detail: Mapping[str, Any] = self._ask(node, tasks.read, self._job(node))
         return detail
 
-    def _job(self, node: str, wished: Mapping[str, SettingValue] | None = None) -> Job:
+    def _job(self, node: str, wished: Mapping[str, Managed] | None = None) -> Job:
         token = None if self._find_token is None else Sealed(self._find_token(node))
         if wished is None:
             return Job(self._site, node, token)
         self._check(node, wished)
         settings = tuple(self._catalogue.find(name) for name in wished)
-        sealed = {name: Sealed(value) if isinstance(value, Secret) else value for name, value in wished.items()}
+        sealed = {
+            name: Sealed(value) if isinstance(value, Secret) else value
+            for name, value in settings_only(wished, node).items()
+        }
         return Job(self._site, node, token, settings, sealed)
 
     def _check(self, node: str, names: Collection[str]) -> None:
+        refuse_lists(names, node)
         if not self._cluster.secure and (secret := sorted(self._secret.intersection(names))):
             raise SafetyError(
                 f"{', '.join(secret)}: a secret does not travel to a Dask cluster without TLS; nothing was changed",
@@ -208,7 +213,7 @@ class DaskStore(DaskReader):
         flow: str | None = self._ask(node, tasks.blocking, self._job(node))
         return flow
 
-    def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
+    def write(self, node: str, wished: Mapping[str, Managed]) -> Pending:
         """Send one PATCH with all of `wished`, and once more if its worker died and nothing of it is to be seen.
 
         Raises:
@@ -234,9 +239,7 @@ class DaskStore(DaskReader):
                 break
         raise _unknown(node, f"a change was sent, and what became of it is not known: {answer.lost}")
 
-    def _look_for(
-        self, node: str, wished: Mapping[str, SettingValue], sent_at: datetime, answer: Answer
-    ) -> Pending | None:
+    def _look_for(self, node: str, wished: Mapping[str, Managed], sent_at: datetime, answer: Answer) -> Pending | None:
         try:
             return self.find(node, wished, sent_at, ())
         except HypernodeError as exc:
@@ -244,9 +247,7 @@ class DaskStore(DaskReader):
                 node, f"a change was sent ({answer.lost}), and the node cannot be read: {exc.message}"
             ) from exc
 
-    def find(
-        self, node: str, sent: Mapping[str, SettingValue], sent_at: datetime, flows: Sequence[str]
-    ) -> Pending | None:
+    def find(self, node: str, sent: Mapping[str, Managed], sent_at: datetime, flows: Sequence[str]) -> Pending | None:
         """Look for it in the logbook and on the node."""
         job = self._job(node, sent)
         found = self._ask(node, tasks.find, job, sent_at, tuple(flows))

@@ -12,6 +12,7 @@ import yaml
 from hypernode.catalogue import Catalogue
 from hypernode.errors import InputError
 from hypernode.fleet.keys import IGNORE_KEYS
+from hypernode.fleet.managed import managed
 from hypernode.fleet.tree import Problems, cut, is_null, items, mapping, text_of
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -99,7 +100,7 @@ def _entry(keys: Mapping[str, yaml.Node], catalogue: Catalogue, problems: Proble
     setting, reason, until = (_text(keys, key, problems) for key in _NEEDED)
     if setting is not None:
         try:
-            catalogue.writable(setting)
+            managed(catalogue, setting)
         except InputError as exc:
             problems.tell(keys["setting"], exc.message, exc.hint)
             setting = None

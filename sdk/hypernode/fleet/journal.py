@@ -20,8 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from hypernode.catalogue import SettingValue
+from hypernode.allowlists import Entries
 from hypernode.errors import JournalFailed, RunIsUnderWay
+from hypernode.fleet.managed import Managed, as_json
 from hypernode.private_files import make_folder
 from hypernode.secrets import Secret
 
@@ -47,7 +48,7 @@ class NoJournal:
     def note(self, record: str, **fields: Any) -> None:
         """Write nothing."""
 
-    def values(self, wished: Mapping[str, SettingValue]) -> dict[str, Any]:
+    def values(self, wished: Mapping[str, Managed]) -> dict[str, Any]:
         """Return nothing to write."""
         return {}
 
@@ -176,10 +177,11 @@ class Journal:
         self.owner = {"who": who, "pid": pid, "run": self.run}
         self.announce("run resumed", who=who, pid=pid, **fields)
 
-    def values(self, wished: Mapping[str, SettingValue]) -> dict[str, Any]:
+    def values(self, wished: Mapping[str, Managed]) -> dict[str, Any]:
         """Return values as they may be written down: the secret ones as hashes."""
         return {
-            name: hashed(value, self._salt) if isinstance(value, Secret) else value for name, value in wished.items()
+            name: hashed(value, self._salt) if isinstance(value, Secret) else as_json(value)
+            for name, value in wished.items()
         }
 
     def close(self) -> None:
@@ -230,9 +232,11 @@ def hashed(value: Secret, salt: str) -> dict[str, str]:
     return {"sha256": hashlib.sha256(f"{salt}{value.reveal()}".encode()).hexdigest()}
 
 
-def is_kept(value: SettingValue, kept: object, salt: str) -> bool:
+def is_kept(value: Managed, kept: object, salt: str) -> bool:
     """Tell whether `value` is the one that a journal has `kept`; for Python True equals 1, and here it does not."""
     spelled = hashed(value, salt) if isinstance(value, Secret) else value
+    if isinstance(value, Entries):
+        return isinstance(kept, dict) and value == kept
     return spelled.__class__ is kept.__class__ and spelled == kept
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hypernode.fleet.gates import LONGEST_TIMEOUT, STATUS, TRIES, URL
+from hypernode.fleet.lists import MODES
 from hypernode.fleet.rules import ON_FAILURE, ORDERS
 from hypernode.fleet.shares import NUMBER, PERCENTAGE
 from hypernode.fleet.ways import VIAS
@@ -44,6 +45,11 @@ _TIME: Mapping[str, Any] = {
 _PORT: Mapping[str, Any] = {"type": ["integer", "string"], "minimum": 1, "maximum": 65535, "pattern": "^[0-9]{1,5}$"}
 LAYER_KEYS = {
     "settings": Key("The settings that this layer manages.", {"$ref": "#/$defs/settings"}),
+    "allowlist": Key("The addresses that may pass, by type.", {"$ref": "#/$defs/allowlist"}),
+    "allowlist_mode": Key(
+        "Whether entries that are not listed stay (add) or are removed (exact); add if nothing is said.",
+        {"enum": [None, *MODES]},
+    ),
     "via": Key(
         "The way to the node's settings: the API, or the node's own tool over SSH or on this machine.",
         {"enum": [None, *VIAS]},

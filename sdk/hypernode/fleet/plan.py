@@ -13,9 +13,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hypernode.catalogue import HAZARDS, Catalogue, Risk, SettingValue, as_text
+from hypernode.allowlists import PREFIX, Entries, may_lock_out
+from hypernode.catalogue import HAZARDS, Catalogue, Risk, as_text
 from hypernode.errors import InputError, UnsafePlan
 from hypernode.fleet import rules as rollout_rules
+from hypernode.fleet.managed import Managed, as_json, managed
 from hypernode.fleet.rules import Order, Rules
 from hypernode.fleet.spec import NO_LIMITS, Limits
 from hypernode.fleet.ways import Way
@@ -30,9 +32,9 @@ class Change:
 
     node: str
     setting: str
-    current: SettingValue
+    current: Managed
     """None: not set. A secret one is a `Secret` or None."""
-    desired: SettingValue
+    desired: Managed
     reference: str | None = None
     """For a secret: where its value is kept. It stands for the value wherever the plan is shown or stored."""
     risk: Risk = field(default=Risk(), compare=False, repr=False)
@@ -45,9 +47,21 @@ class Change:
     @property
     def hazards(self) -> tuple[str, ...]:
         """What this change can do that needs a confirmation of its own."""
-        return self.risk.hazards(self.desired)
+        if not isinstance(self.desired, Entries):
+            assert not isinstance(self.current, Entries)  # noqa: S101  # both sides are of one kind
+            return self.risk.hazards(self.desired)
+        return ("locks_out",) if may_lock_out(self.setting.removeprefix(PREFIX), self._there, self.desired) else ()
 
-    def moved_to(self, now: SettingValue) -> bool:
+    @property
+    def _there(self) -> Entries:
+        """What an allowlist has."""
+        return self.current if isinstance(self.current, Entries) else Entries({})
+
+    def reversed(self) -> Change:
+        """Return the change that takes this one back."""
+        return replace(self, current=self.desired, desired=self.current, reference=None)
+
+    def moved_to(self, now: Managed) -> bool:
         """Tell whether `now` is another value than the one this change was planned on."""
         if isinstance(self.current, Secret) and not self.current:
             return now is None  # from a plan file, which kept only that something was set
@@ -56,13 +70,17 @@ class Change:
     @property
     def before(self) -> str:
         """The current side as it may be shown."""
+        if isinstance(self.desired, Entries):
+            return self._there.count()
         if self.current is None:
             return "not set"
         return "(secret)" if self.secret else as_text(self.current)
 
     @property
     def after(self) -> str:
-        """The desired side as it may be shown."""
+        """The desired side as it may be shown; of an allowlist what is added and removed."""
+        if isinstance(self.desired, Entries):
+            return f"{self.desired.count()}: {self.desired.changed_from(self._there)}"
         if self.desired is None and self.reference is None:
             return "not set"
         return f"(secret {self.reference or 'given'})" if self.secret else as_text(self.desired)
@@ -131,7 +149,12 @@ class Plan:
     def checksum(self) -> str:
         """SHA-256 over the changes, as hexadecimal text; secrets count by their reference."""
         facts = [
-            (c.node, c.setting, c.before if c.secret else c.current, c.after if c.secret else c.desired)
+            (
+                c.node,
+                c.setting,
+                c.before if c.secret else as_json(c.current),
+                c.after if c.secret else as_json(c.desired),
+            )
             for c in self.changes
         ]
         return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
@@ -220,7 +243,7 @@ class Confirmation:
         return self.place == "all" or change.node in groups.get(self.place, ())
 
 
-_CONFIRMATION = re.compile(r"([A-Za-z0-9_-]+):([a-z][a-z0-9_]*)(?:=([0-9]{1,9}))?")
+_CONFIRMATION = re.compile(rf"([A-Za-z0-9_-]+):((?:{re.escape(PREFIX)})?[a-z][a-z0-9_]*)(?:=([0-9]{{1,9}}))?")
 
 
 def parse_confirmation(text: str) -> Confirmation:
@@ -250,6 +273,7 @@ def make_plan(
     rules: Rules = rollout_rules.DEFAULT,
     ways: Mapping[str, Way] | None = None,
     sizes: Mapping[str, int] | None = None,
+    exact: Collection[str] = (),
 ) -> Plan:
     """Compare what nodes have with what is wished for them.
 
@@ -268,6 +292,7 @@ def make_plan(
         rules: Kept in the plan for whoever carries it out; their order is settled here.
         ways: Kept in the plan likewise.
         sizes: How large the products of nodes are, for that order; what is not in it comes last.
+        exact: Nodes whose allowlists are to have nothing but what is wished; elsewhere that is added.
     """
     changes: list[Change] = []
     compared = sorted(desired.keys() & current.keys())
@@ -282,8 +307,10 @@ def make_plan(
         ]
         for name in sorted(unlike):
             value = wished[name]
-            setting = catalogue[name]
+            setting = managed(catalogue, name)
             now = setting.typed(live.get(name))
+            if isinstance(value, Entries) and isinstance(now, Entries) and node not in exact:
+                value = value | now
             if now != value:
                 reference = (references or {}).get(value, "given") if isinstance(value, Secret) else None
                 changes.append(Change(node, name, now, value, reference, setting.risk))

@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
-from hypernode.catalogue import Catalogue, SettingValue
+from hypernode.catalogue import Catalogue
 from hypernode.errors import CredentialsError, FileError, InputError, PlanIsStale, Problem, SecretUnavailable
 from hypernode.fleet.keys import ROLLOUT_KEYS
+from hypernode.fleet.managed import Managed, as_json, managed
 from hypernode.fleet.plan import Change, Plan
 from hypernode.fleet.rules import Rules, read_rules
 from hypernode.fleet.shares import Share, parse_share
@@ -59,8 +60,8 @@ def dump(plan: Plan, *, api_url: str, unread: Mapping[str, str] | None = None) -
             {
                 "node": change.node,
                 "setting": change.setting,
-                "current": change.before if change.secret and change.current is not None else change.current,
-                "desired": None if change.secret else change.desired,
+                "current": change.before if change.secret and change.current is not None else as_json(change.current),
+                "desired": None if change.secret else as_json(change.desired),
                 "secret": change.secret,
                 "reference": change.reference,
                 "hazards": list(change.hazards),
@@ -150,7 +151,7 @@ def fetch_secrets(plan: Plan, resolve: Callable[[Reference], Secret], *, path: s
 
 
 def _change(item: Mapping[str, Any], catalogue: Catalogue, with_secrets: bool) -> Change:
-    setting = catalogue.writable(item["setting"])
+    setting = managed(catalogue, item["setting"])
     node = check_node(item["node"])
     current, desired, reference = item["current"], item["desired"], item["reference"]
     if bool(item["secret"]) is not setting.secret:
@@ -159,7 +160,7 @@ def _change(item: Mapping[str, Any], catalogue: Catalogue, with_secrets: bool) -
         wished = None if desired is None else setting.typed(desired)
         return Change(node, setting.name, setting.typed(current), wished, None, setting.risk)
     # Nobody kept what was set: an empty Secret stands for "something" (see Change.moved_to).
-    now: SettingValue = None if current is None else Secret("")
+    now: Managed = None if current is None else Secret("")
     if reference is None:
         return Change(node, setting.name, now, None, None, setting.risk)
     if with_secrets and parse_reference(reference) is None:

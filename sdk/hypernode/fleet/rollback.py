@@ -9,10 +9,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hypernode.catalogue import Catalogue, SettingValue, as_shown
+from hypernode.catalogue import Catalogue, as_shown
 from hypernode.errors import InputError
 from hypernode.fleet.history import NodeLog, RunLog
 from hypernode.fleet.journal import is_kept
+from hypernode.fleet.managed import Managed, managed
 from hypernode.fleet.plan import Change, Plan
 from hypernode.fleet.spec import NO_LIMITS
 from hypernode.secrets import Secret
@@ -71,7 +72,7 @@ def plan_rollback(
     for change in planned.changes:
         if change.node not in live or change.setting not in log.nodes[change.node].sent:
             continue
-        now = catalogue[change.setting].typed(live[change.node].get(change.setting))
+        now = managed(catalogue, change.setting).typed(live[change.node].get(change.setting))
         node = log.nodes[change.node]
         reason = _why_not(change, now, node, log.salt)
         if reason == _BACK and node.state == "failed":
@@ -79,7 +80,7 @@ def plan_rollback(
         if reason:
             left.append(Left(change.node, change.setting, reason))
         else:
-            changes.append(replace(change, current=now, desired=change.current, reference=None))
+            changes.append(replace(change.reversed(), current=now))
     plan = replace(planned.with_only(changes), compared=tuple(sorted(live)), limits=NO_LIMITS)
     return Rollback(plan, tuple(left))
 
@@ -87,13 +88,13 @@ def plan_rollback(
 _BACK = "it is back already"
 
 
-def _why_not(change: Change, now: SettingValue, node: NodeLog, salt: str) -> str:
+def _why_not(change: Change, now: Managed, node: NodeLog, salt: str) -> str:
     """Return why what the run set is not set back; nothing: it is."""
     if not is_kept(now, node.sent[change.setting], salt):
         back = not isinstance(now, Secret) and now == change.current
         return _BACK if back else f"moved on: it is {as_shown(now)} now"
     hazard = change.risk.irreversible
-    if hazard is not None and (hazard.strikes(change.desired) or hazard.strikes(change.current)):
+    if hazard is not None and ("irreversible" in change.hazards or "irreversible" in change.reversed().hazards):
         return f"irreversible: {hazard.text}"
     if isinstance(change.current, Secret):
         return "its value before was a secret, which no journal keeps"

@@ -28,6 +28,7 @@ from hypernode.fleet.executors import LONGEST_SLEEP, as_they_end, first_to_end
 from hypernode.fleet.gates import Finding, FlowsGate, judge
 from hypernode.fleet.history import Past
 from hypernode.fleet.journal import NO_JOURNAL, Journal, NoJournal, State
+from hypernode.fleet.managed import managed
 from hypernode.fleet.plan import Change, Plan
 from hypernode.fleet.stores import Reader, Store, read_nodes
 
@@ -278,7 +279,9 @@ class Rollout:
         except HypernodeError as exc:
             reason = f"done before; it could not be read now: {exc.message}"
         else:
-            now = {change: self._catalogue[change.setting].typed(live.get(change.setting)) for change in changes}
+            now = {
+                change: managed(self._catalogue, change.setting).typed(live.get(change.setting)) for change in changes
+            }
             moved = [
                 Change(node, c.setting, value, c.desired, c.reference) for c, value in now.items() if value != c.desired
             ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hypernode.allowlists import PREFIX, TYPES
 from hypernode.catalogue import Catalogue, Setting, as_text
 from hypernode.fleet.keys import (
     ARGV,
@@ -41,11 +42,12 @@ def make_schema(catalogue: Catalogue) -> dict[str, Any]:
             "node": _or_null(_object(NODE_KEYS)),
             "groups": _or_null(_named("^(?!all$)[A-Za-z0-9_-]{1,64}$", "layer")),
             "nodes": _or_null(_named(NODE_PATTERN, "node")),
+            "allowlist": _or_null(_addresses()),
             "ssh": _or_null(_object(SSH_KEYS)),
             "limits": _or_null(_object(LIMIT_KEYS)),
             "rollout": _or_null(_object(ROLLOUT_KEYS)),
             "ignore": {"type": ["array", "null"], "items": _ignored()},
-            "name": {"enum": sorted(settings)},
+            "name": {"enum": sorted([*settings, *(f"{PREFIX}{kind}" for kind in TYPES)])},
             "gate": {
                 "oneOf": [
                     {"const": "flows"},
@@ -65,6 +67,11 @@ def _object(keys: Mapping[str, Key]) -> dict[str, Any]:
         "properties": {name: {"description": key.text, **key.schema} for name, key in keys.items()},
         "additionalProperties": False,
     }
+
+
+def _addresses() -> dict[str, Any]:
+    listed = {"type": ["array", "null"], "items": {"type": "string"}, "uniqueItems": True}
+    return {"type": "object", "properties": dict.fromkeys(TYPES, listed), "additionalProperties": False}
 
 
 def _ignored() -> dict[str, Any]:

@@ -7,7 +7,7 @@ is wrong with a file is found in one reading and reported together.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 import yaml
 
+from hypernode.allowlists import Entries
 from hypernode.catalogue import Catalogue, Value
 from hypernode.errors import InputError
 from hypernode.fleet import rules
@@ -30,6 +31,7 @@ from hypernode.fleet.keys import (
     VERSION,
     Key,
 )
+from hypernode.fleet.lists import check_mode, read_lists
 from hypernode.fleet.rules import Rules
 from hypernode.fleet.shares import Share, parse_share
 from hypernode.fleet.tree import Problems, cut, is_null, items, mapping, pairs, text_of
@@ -54,7 +56,7 @@ class Lifted(Enum):
 LIFTED: Final = Lifted.LIFTED
 
 
-_Said = Value | Reference | Literal[Lifted.LIFTED] | None
+_Said = Value | Reference | Entries | Literal[Lifted.LIFTED] | None
 
 
 class Wish(NamedTuple):
@@ -99,6 +101,8 @@ class Fleet:
     ways: Mapping[str, Way] = field(default_factory=dict)
     """What layers say of the way, by their names (see `Wish.layer`); those that say nothing are left out."""
     ignores: Ignores = field(default_factory=dict)
+    modes: Mapping[str, str] = field(default_factory=dict)
+    """The ``allowlist_mode`` of layers, by their names; those that say none are left out."""
     _resolved: dict[tuple[str, ...], Layer] = field(default_factory=dict, repr=False, compare=False)
 
     def resolve(self, node: str) -> Layer:
@@ -112,19 +116,25 @@ class Fleet:
 
     def way(self, node: str) -> Way:
         """Return how `node` is reached."""
-        way = self.ways.get("defaults", DEFAULT)
-        for group in self.nodes[node]:
-            if said := self.ways.get(f"group {group}"):
+        way = DEFAULT
+        for layer in self._layers_of(node):
+            if said := self.ways.get(layer):
                 way = said.over(way)
-        said = self.ways.get(f"node {node}")
-        return way if said is None else said.over(way)
+        return way
+
+    def is_exact(self, node: str) -> bool:
+        """Tell whether the allowlists of `node` are to have nothing but what is wished."""
+        said = [mode for layer in self._layers_of(node) if (mode := self.modes.get(layer))] if self.modes else []
+        return bool(said) and said[-1] == "exact"
+
+    def _layers_of(self, node: str) -> list[str]:
+        return ["defaults", *(f"group {group}" for group in self.nodes[node]), f"node {node}"]
 
     def ignored(self, node: str) -> Mapping[str, Ignore]:
         """Return what is left as it is on `node`, by setting; what the node's own entry says wins."""
         if not self.ignores:
             return {}
-        layers = [*(f"group {group}" for group in self.nodes[node]), f"node {node}"]
-        return {name: entry for layer in layers for name, entry in self.ignores.get(layer, {}).items()}
+        return {name: entry for layer in self._layers_of(node) for name, entry in self.ignores.get(layer, {}).items()}
 
     def layers(self, node: str, setting: str) -> list[Wish]:
         """Return all that the file says of one setting of `node`, the winner last."""
@@ -176,7 +186,8 @@ def parse(
     tree = compose(raw, path)
     problems = Problems(path)
     folder = Path(path).parent if with_secrets else None
-    fleet = _Reader(catalogue, folder, problems, today or date.today()).fleet(tree, path)
+    lines = raw.decode("utf-8", "replace").split("\n")
+    fleet = _Reader(catalogue, folder, problems, today or date.today(), lines).fleet(tree, path)
     problems.raise_if_any()
     return fleet
 
@@ -215,8 +226,12 @@ class _Mistake(NamedTuple):
 class _Reader:
     """Reads one tree, and tells what is wrong with it on the way."""
 
-    def __init__(self, catalogue: Catalogue, folder: Path | None, problems: Problems, today: date) -> None:
+    def __init__(
+        self, catalogue: Catalogue, folder: Path | None, problems: Problems, today: date, lines: Sequence[str]
+    ) -> None:
         self._today = today
+        self._lines = lines
+        self._modes: dict[str, str] = {}
         self._catalogue = catalogue
         self._folder = folder
         self._problems = problems
@@ -262,6 +277,7 @@ class _Reader:
                 today=self._today,
                 problems=self._problems,
             ),
+            self._modes,
         )
         self._check_ways(fleet, keys_of)
         return fleet
@@ -278,14 +294,21 @@ class _Reader:
                     where = "this machine" if way.via == "local" else "the same host"
                     self._problems.tell(key, f"{node} and {other} cannot both be reached as {where}")
             for name, wish in fleet.resolve(node).items() if way.by_tool else ():
-                if wish.value is None or self._catalogue[name].secret:
-                    what = "cannot be cleared" if wish.value is None else "is secret and cannot be set"
+                if (what := self._not_by_tool(name, wish)) is not None:
                     self._problems.tell_at(
                         wish.line,
                         wish.column,
                         f"{name} {what} on {node}, which is reached via: {way.via}",
                         "The node's tool takes plain values from its command line only; use via: api there",
                     )
+
+    def _not_by_tool(self, name: str, wish: Wish) -> str | None:
+        """Return why the node's tool cannot bring `wish` about; None: it can."""
+        if isinstance(wish.value, Entries):
+            return "cannot be managed"
+        if wish.value is None:
+            return "cannot be cleared"
+        return "is secret and cannot be set" if self._catalogue[name].secret else None
 
     def _version(self, node: yaml.Node | None, tree: yaml.Node) -> None:
         if node is None:
@@ -338,6 +361,11 @@ class _Reader:
             wish = self._wish(key, value, layer)
             if wish is not None:
                 settings[key.value] = wish
+        for name, entries, node_ in read_lists(keys.get("allowlist"), layer, self._lines, self._problems):
+            mark = node_.start_mark
+            settings[name] = Wish(LIFTED if entries is None else entries, layer, mark.line + 1, mark.column + 1)
+        if mode := self._word(keys.get("allowlist_mode"), check_mode):
+            self._modes[layer] = mode
         return settings, keys
 
     def _way(self, keys: Mapping[str, yaml.Node], layer: str) -> Way:

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from hypernode.allowlists import Entries
 from hypernode.api.apps import get_detail
 from hypernode.api.flows import FIRST_INTERVAL, Flows
 from hypernode.api.settings import Settings
 from hypernode.api.transport import Transport
 from hypernode.catalogue import Catalogue, SettingValue
-from hypernode.errors import HypernodeError
+from hypernode.errors import HypernodeError, NotApplied
 from hypernode.fleet.executors import for_each_node
+from hypernode.fleet.managed import Managed, names_of_lists
 from hypernode.secrets import Secret
 
 if TYPE_CHECKING:
+    from hypernode.api.allowlist import Allowlist
     from hypernode.api.models import Flow
 
 
@@ -58,12 +62,10 @@ class Store(Reader, Protocol):
     def blocking(self, node: str) -> str | None:
         """Tell of a flow under way during which `node` must not be changed, as ``update_node is running``; or None."""
 
-    def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
+    def write(self, node: str, wished: Mapping[str, Managed]) -> Pending:
         """Change settings of `node`, with one write where the way has one for all."""
 
-    def find(
-        self, node: str, sent: Mapping[str, SettingValue], sent_at: datetime, flows: Sequence[str]
-    ) -> Pending | None:
+    def find(self, node: str, sent: Mapping[str, Managed], sent_at: datetime, flows: Sequence[str]) -> Pending | None:
         """Return the write of `sent` that somebody sent, or was about to send, at `sent_at`; None: nothing came of it.
 
         Whoever sent it may not have lived to see the answer. It is looked for as long as it may take to be seen.
@@ -89,8 +91,21 @@ class ApiReader:
         self._find_token = find_token
 
     def read(self, node: str, names: Collection[str] | None = None) -> Mapping[str, Any]:
-        """Return the node's detail; the API tells all or nothing."""
-        return get_detail(self._transport, node, self._find_token(node))
+        """Return the node's detail, of which the API tells all or nothing, and those of its allowlists that are named.
+
+        A list is read as an object, address to description.
+        """
+        detail = get_detail(self._transport, node, self._find_token(node))
+        lists = names_of_lists(names or ())
+        if not lists:
+            return detail
+        allowlist = self._allowlist(node)
+        return {**detail, **{name: dict(allowlist.entries(kind)) for name, kind in lists.items()}}
+
+    def _allowlist(self, node: str) -> Allowlist:
+        from hypernode.api.allowlist import Allowlist  # here, since most fleets do without, and it imports models
+
+        return Allowlist(self._transport, node, self._find_token(node))
 
 
 class ApiStore(ApiReader):
@@ -113,18 +128,57 @@ class ApiStore(ApiReader):
         flow = Flows(self._transport, node, self._find_token(node)).blocking()
         return None if flow is None else f"{flow.name} is {flow.state or 'about to start'}"
 
-    def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
-        """Send one PATCH with all of `wished`."""
-        return self._settings(node).set(wished)
+    def write(self, node: str, wished: Mapping[str, Managed]) -> Pending:
+        """Bring the allowlists about, entry by entry, and send one PATCH with all settings."""
+        settings, lists = _parted(wished)
+        for name, entries in lists.items():
+            self._allowlist(node).bring(names_of_lists(lists)[name], entries)
+        if not lists:
+            return self._settings(node).set(settings)
+        update = self._settings(node).set(settings) if settings else None
+        return _WithLists(node, update, lists, lambda: self.read(node, list(lists)))
 
-    def find(
-        self, node: str, sent: Mapping[str, SettingValue], sent_at: datetime, flows: Sequence[str]
-    ) -> Pending | None:
-        """Look for it in the logbook and on the node."""
-        return self._settings(node).find_sent(sent, sent_at, flows)
+    def find(self, node: str, sent: Mapping[str, Managed], sent_at: datetime, flows: Sequence[str]) -> Pending | None:
+        """Look for the settings in the logbook and on the node; whoever looks reads the allowlists again."""
+        settings, _ = _parted(sent)
+        return self._settings(node).find_sent(settings, sent_at, flows) if settings else None
 
     def _settings(self, node: str) -> Settings:
         return Settings(self._transport, node, self._find_token(node), self._catalogue, interval=self._interval)
+
+
+def _parted(wished: Mapping[str, Managed]) -> tuple[dict[str, SettingValue], dict[str, Entries]]:
+    """Return the settings and the allowlists among `wished`."""
+    settings = {name: value for name, value in wished.items() if not isinstance(value, Entries)}
+    return settings, {name: value for name, value in wished.items() if isinstance(value, Entries)}
+
+
+@dataclass(frozen=True, slots=True)
+class _WithLists:
+    """A write of allowlists, which take effect at once as far as anybody knows, and perhaps of settings."""
+
+    node: str
+    update: Pending | None
+    lists: Mapping[str, Entries]
+    read: Callable[[], Mapping[str, Any]]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return () if self.update is None else self.update.notes
+
+    def wait(
+        self, timeout: float, *, interval: float, on_look: Callable[[Sequence[Flow]], None] | None
+    ) -> tuple[Flow, ...]:
+        flows = () if self.update is None else self.update.wait(timeout, interval=interval, on_look=on_look)
+        there = self.read()
+        for name, entries in self.lists.items():
+            if entries != there[name]:
+                raise NotApplied(
+                    f"the API took the entries of {name}, and still it has {Entries(there[name])}",
+                    hint=f"Look at it with `hnctl allowlist list -n {self.node}`",
+                    node=self.node,
+                )
+        return flows
 
 
 R = TypeVar("R", bound=Reader)
@@ -152,13 +206,11 @@ class EachStore(EachReader[Store]):
         """Ask by the node's way."""
         return self._way_of(node).blocking(node)
 
-    def write(self, node: str, wished: Mapping[str, SettingValue]) -> Pending:
+    def write(self, node: str, wished: Mapping[str, Managed]) -> Pending:
         """Write by the node's way."""
         return self._way_of(node).write(node, wished)
 
-    def find(
-        self, node: str, sent: Mapping[str, SettingValue], sent_at: datetime, flows: Sequence[str]
-    ) -> Pending | None:
+    def find(self, node: str, sent: Mapping[str, Managed], sent_at: datetime, flows: Sequence[str]) -> Pending | None:
         """Look by the node's way."""
         return self._way_of(node).find(node, sent, sent_at, flows)
 

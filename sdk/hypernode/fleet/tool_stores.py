@@ -23,6 +23,7 @@ from hypernode.errors import (
     OutcomeUnknown,
     ToolTimedOut,
 )
+from hypernode.fleet.managed import Managed, settings_only
 from hypernode.fleet.where import FIELDS
 from hypernode.node.log import read_log
 from hypernode.node.shell import Shell
@@ -103,7 +104,7 @@ class ToolStore(ToolReader):
         busy = next((entry for entry in entries if entry.action in BLOCKING and not entry.is_over), None)
         return None if busy is None else f"{busy.action} is {busy.state}"
 
-    def write(self, node: str, wished: Mapping[str, SettingValue]) -> ToolUpdate:
+    def write(self, node: str, wished: Mapping[str, Managed]) -> ToolUpdate:
         """Change settings one after the other, each until the tool says that it is applied.
 
         Raises:
@@ -111,13 +112,14 @@ class ToolStore(ToolReader):
             OutcomeUnknown: The tool was cut off or spoke in words that are not known; the node was read back.
             HypernodeError: One was refused; those before it are named.
         """
-        for name, value in wished.items():
+        settings = settings_only(wished, node)
+        for name, value in settings.items():
             spelled(self._catalogue.writable(name), value)
         tool = self._tool(node)
         deadline = self._clock() + self._timeout
         done: list[str] = []
         asked: list[str] = []
-        for name, value in sorted(wished.items()):
+        for name, value in sorted(settings.items()):
             left = deadline - self._clock()
             try:
                 if left <= 0:
@@ -125,13 +127,13 @@ class ToolStore(ToolReader):
                 if question := tool.set(name, value, timeout=left, agreed=True):
                     asked.append(question)
             except HypernodeError as exc:
-                error = self._after(exc, done, node, wished)
+                error = self._after(exc, done, node, settings)
                 raise error from (None if error is exc else exc)
             done.append(name)
-        return ToolUpdate(self, node, wished, tuple(asked))
+        return ToolUpdate(self, node, settings, tuple(asked))
 
     def find(
-        self, node: str, sent: Mapping[str, SettingValue], sent_at: datetime, flows: Sequence[str]
+        self, node: str, sent: Mapping[str, Managed], sent_at: datetime, flows: Sequence[str]
     ) -> ToolUpdate | None:
         """Wait until no flow of the node is under way, and read it: the tool tells of none by its uuid."""
         deadline = self._clock() + self._timeout
@@ -141,7 +143,7 @@ class ToolStore(ToolReader):
             self._sleep(FIRST_INTERVAL)
         live = self.read(node, list(sent))
         there = all(live.get(name) == value for name, value in sent.items())
-        return ToolUpdate(self, node, sent) if there else None
+        return ToolUpdate(self, node, settings_only(sent, node)) if there else None
 
     def _after(
         self, exc: HypernodeError, done: Sequence[str], node: str, wished: Mapping[str, SettingValue]

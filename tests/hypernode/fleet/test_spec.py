@@ -443,7 +443,12 @@ def test_a_reference_for_a_setting_that_is_not_secret_is_refused():
         ),
         (
             "version: 1\nnodes: {shop: {xyzzy: {}}}",
-            (2, 16, "unknown key xyzzy in node shop", "Known are groups, settings, via, ssh"),
+            (
+                2,
+                16,
+                "unknown key xyzzy in node shop",
+                "Known are groups, settings, allowlist, allowlist_mode, via, ssh",
+            ),
         ),
         (
             "version: 1\nnodes: {shop: {settings: [php_version]}}",
@@ -451,11 +456,16 @@ def test_a_reference_for_a_setting_that_is_not_secret_is_refused():
         ),
         (
             "version: 1\nnodes: {shop: {php_version: 8.3}}",
-            (2, 16, "unknown key php_version in node shop", "Known are groups, settings, via, ssh"),
+            (
+                2,
+                16,
+                "unknown key php_version in node shop",
+                "Known are groups, settings, allowlist, allowlist_mode, via, ssh",
+            ),
         ),
         (
             "version: 1\ndefaults: {groups: []}",
-            (2, 12, "unknown key groups in defaults", "Known are settings, via, ssh"),
+            (2, 12, "unknown key groups in defaults", "Known are settings, allowlist, allowlist_mode, via, ssh"),
         ),
         (
             "version: 1\nnodes: {a: , a: }",
