@@ -172,7 +172,7 @@ def test_a_logbook_that_cannot_be_read_is_told_and_the_cause_all_the_same(
         applied(odd.url, folder, three, php_version="8.3")
         found = hnctl("drift", "-o", "json")
     assert found.status == 2
-    assert found.err.startswith(f"{three}: its logbook cannot be read: the logbook answered a flow")
+    assert found.err.startswith(f"{three}: its logbook cannot be read: the API answered a flow")
     (row,) = found.json["drift"]
     assert (row["cause"], row["flows"]) == ("changed there", None)
 

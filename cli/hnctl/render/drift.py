@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hnctl.render.listing import markdown_table
+from hypernode.allowlists import Entries
 from hypernode.catalogue import as_text
 from hypernode.fleet.drift import CAUSES, Applied, Drift
+from hypernode.fleet.managed import as_json
 from hypernode.printable import printable
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ def drift_row(one: Drift, flows: Sequence[Flow] | None) -> dict[str, Any]:
         "node": change.node,
         "setting": change.setting,
         "cause": one.cause,
-        "current": change.before if change.secret and change.current is not None else change.current,
-        "desired": None if change.secret else change.desired,
+        "current": change.before if change.secret and change.current is not None else as_json(change.current),
+        "desired": None if change.secret else as_json(change.desired),
         "secret": change.secret,
         "reference": change.reference,
         "moved_on": one.moved_on,
@@ -130,6 +132,8 @@ def _folded(drift: Sequence[Drift], *, verbose: bool) -> list[str]:
 
 def _applied_value(one: Drift) -> str:
     value = one.applied and one.applied.value
+    if isinstance(value, dict):
+        return str(Entries(value))
     return "not set" if value is None else "(secret)" if one.change.secret else as_text(value)
 
 

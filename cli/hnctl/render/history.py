@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hnctl.render.listing import FORMAT_VERSION, cell, plain_table
+from hypernode.allowlists import Entries
 from hypernode.fleet.history import NodeLog, RunLog
 from hypernode.printable import printable
 
@@ -73,6 +74,8 @@ def render_run(log: RunLog, state: str) -> str:
 def _change(change: Mapping[str, Any]) -> str:
     if change["secret"]:
         return f"{change['setting']} (secret)"
+    if isinstance(change["desired"], dict):
+        return f"{change['setting']} {Entries(change['desired']).changed_from(Entries(change['current'] or {}))}"
     before, after = (cell(change[side]) if change[side] is not None else "not set" for side in ("current", "desired"))
     return f"{change['setting']} {before} -> {after}"
 

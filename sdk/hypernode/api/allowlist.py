@@ -13,7 +13,7 @@ from hypernode.allowlists import Entries, canonical
 from hypernode.api.answers import read_list
 from hypernode.api.models import AllowlistEntry
 from hypernode.api.resource import Resource
-from hypernode.errors import BadAnswer
+from hypernode.errors import BadAnswer, Rejected
 
 
 class Allowlist(Resource):
@@ -63,9 +63,12 @@ class Allowlist(Resource):
         body = {"type": type, "ip": spelled}
         return self._change("DELETE", body, f"the removal of an entry of the allowlist ({type} {ip})", wished=False)
 
-    def entries(self, type: str) -> Entries:  # noqa: A002
-        """Return the entries of one type as a value that can be compared."""
-        return Entries({entry.ip: entry.description for entry in self.list(type)})
+    def by_type(self) -> dict[str, Entries]:
+        """Return the entries of each type that has any, as values that can be compared; one request for all."""
+        found: dict[str, dict[str, str]] = {}
+        for entry in self.list():
+            found.setdefault(entry.type, {})[entry.ip] = entry.description
+        return {type: Entries(descriptions) for type, descriptions in found.items()}  # noqa: A001
 
     def bring(self, type: str, wished: Entries) -> None:  # noqa: A002
         """Let the entries of one type be those of `wished`: what is missing is added first, then the rest removed.
@@ -73,10 +76,16 @@ class Allowlist(Resource):
         Raises:
             HypernodeError: As for `add` and `remove`; those before it were changed.
         """
-        there = self.entries(type)
+        there = self.by_type().get(type, Entries({}))
         for ip, description in wished.items():
             if ip not in there:
-                self.add(type, ip, description)
+                try:
+                    self.add(type, ip, description)
+                except Rejected as exc:
+                    exc.message = f"{type} {ip}: {exc.message}"
+                    types = f"`hnctl allowlist types -n {self._node}` lists the types that the node takes"
+                    exc.hint = exc.hint or types
+                    raise
         for ip in there:
             if ip not in wished:
                 self.remove(type, ip)

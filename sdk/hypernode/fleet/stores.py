@@ -99,8 +99,8 @@ class ApiReader:
         lists = names_of_lists(names or ())
         if not lists:
             return detail
-        allowlist = self._allowlist(node)
-        return {**detail, **{name: dict(allowlist.entries(kind)) for name, kind in lists.items()}}
+        found = self._allowlist(node).by_type()
+        return {**detail, **{name: dict(found.get(kind, {})) for name, kind in lists.items()}}
 
     def _allowlist(self, node: str) -> Allowlist:
         from hypernode.api.allowlist import Allowlist  # here, since most fleets do without, and it imports models
