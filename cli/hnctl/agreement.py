@@ -10,6 +10,7 @@ import click
 from hnctl.printing import print_data, print_note
 from hypernode.catalogue import Catalogue
 from hypernode.errors import NotAgreed
+from hypernode.fleet.fit import Need
 from hypernode.fleet.managed import managed
 from hypernode.fleet.plan import Confirmation, Plan
 
@@ -53,12 +54,14 @@ def agree(
         _ask(plan, prompting, ask=ask, yes=yes)
 
 
-def show_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool, stderr: bool = False) -> None:
+def show_plan(
+    plan: Plan, unread: Mapping[str, str], *, verbose: bool, stderr: bool = False, needs: Sequence[Need] = ()
+) -> None:
     """Print a plan for a person; on stderr when stdout has a document for a machine."""
     from hnctl.render.console import capture
     from hnctl.render.plan import render_plan
 
-    text = capture(render_plan(plan, unread, verbose=verbose), stderr=stderr)
+    text = capture(render_plan(plan, unread, verbose=verbose, needs=needs), stderr=stderr)
     (print_note if stderr else print_data)(text)
 
 

@@ -24,6 +24,7 @@ from hnctl.options import (
 from hnctl.printing import print_data, print_listing, print_note
 from hnctl.selection import Selection, catalogue_for, check_excluded, choose_in_fleet, fleet_path
 from hypernode.errors import HypernodeError, PlanIsStale
+from hypernode.printable import printable
 
 if TYPE_CHECKING:
     from hypernode.catalogue import Catalogue
@@ -120,6 +121,7 @@ def apply(plan_file: str | None, checksum: str | None, only_drift: bool, verbose
     if only_drift and not made.changes and not comparison.failures and link.value("output") == "table":
         print_data("Nothing to put back")  # "in sync" would be wrong: other differences may be left out
         return Exit.OK
+    _tell_needs(comparison)
     source = source_of(fleet_path(link, options["selection"].file), raw)
     return carry_out(link, catalogue, made, comparison.failures, source=source, ask=True, verbose=verbose, **options)
 
@@ -165,6 +167,7 @@ def compare_with_file(
 ) -> tuple[Catalogue, Comparison, bytes]:
     """Read the fleet file, whose bytes come last, and the chosen nodes, and plan."""
     from hnctl.comparing import compare_nodes
+    from hnctl.fitting import fitted
     from hnctl.values import fetch_from
     from hypernode.fleet.compare import desired_of
     from hypernode.fleet.spec import parse
@@ -176,7 +179,7 @@ def compare_with_file(
     fleet = parse(raw, catalogue, path=str(path))
     chosen = choose_in_fleet(selection, fleet)
     desired: Desired = desired_of(fleet, chosen, partial(fetch_from, path.parent))
-    return catalogue, compare_nodes(link, catalogue, desired, selection.where, rules), raw
+    return catalogue, fitted(link, compare_nodes(link, catalogue, desired, selection.where, rules)), raw
 
 
 def tell_ignored(comparison: Comparison) -> None:
@@ -184,6 +187,14 @@ def tell_ignored(comparison: Comparison) -> None:
     if count := comparison.ignored:
         verb = "value is" if count == 1 else "values are"
         print_note(f"{count:,} {verb} ignored; `ignore` in the fleet file says why.")
+
+
+def _tell_needs(comparison: Comparison) -> None:
+    """Tell on stderr which products are in question: apply changes none."""
+    if comparison.needs:
+        from hnctl.render.fit import needs_told
+
+        print_note("\n".join(map(printable, needs_told(comparison.needs))))
 
 
 def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> None:
@@ -194,18 +205,22 @@ def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> No
     unread = _reasons(comparison.failures)
     output = link.value("output")
     if output == "table":
-        show_plan(comparison.plan, unread, verbose=verbose)
+        show_plan(comparison.plan, unread, verbose=verbose, needs=comparison.needs)
         tell_hints(comparison.failures)
         return
     if output == "markdown":
+        from hnctl.render.fit import needs_markdown
         from hnctl.render.plan import render_plan_markdown
 
-        print_data(render_plan_markdown(comparison.plan, unread))
+        parts = [render_plan_markdown(comparison.plan, unread), needs_markdown(comparison.needs)]
+        print_data("\n\n".join(filter(None, parts)))
         return
     from hnctl.render.error import error_document
+    from hnctl.render.fit import need_row
     from hnctl.render.listing import Listing, render_document
 
     document = dump(comparison.plan, api_url=link.api_url, unread=unread)
+    document["products"] = [need_row(need) for need in comparison.needs]
     if output == "jsonl":
         failures = [error_document(error, node=node) for node, error in comparison.failures.items()]
         print_listing(Listing("changes", [], document["changes"], failures), output)
@@ -221,4 +236,5 @@ def _reasons(failures: Mapping[str, HypernodeError]) -> dict[str, str]:
 def _status(comparison: Comparison, *, detailed: bool) -> Exit:
     if comparison.failures:
         return exit_for_failures(comparison.failures.values(), some_succeeded=bool(comparison.plan.compared))
-    return Exit.DIFFERENT if detailed and comparison.plan.changes else Exit.OK
+    another = any(need.setting is None for need in comparison.needs)
+    return Exit.DIFFERENT if detailed and (comparison.plan.changes or another) else Exit.OK

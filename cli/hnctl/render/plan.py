@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hnctl.render.fit import needs_told
 from hnctl.render.listing import markdown_table, markdown_text
+from hypernode.fleet.fit import Need
 from hypernode.fleet.plan import Change, Plan
 from hypernode.printable import printable
 
@@ -45,13 +47,14 @@ def folded(plan: Plan) -> list[Crowd]:
     return sorted(crowds.values(), key=lambda crowd: (-len(crowd[0]), crowd[0]))
 
 
-def render_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool) -> RenderableType:
+def render_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool, needs: Sequence[Need] = ()) -> RenderableType:
     """Return what a person is shown of `plan`.
 
     Args:
         plan: The plan.
         unread: Nodes that could not be read, and why.
         verbose: Whether every node is listed by itself.
+        needs: Nodes whose product is in question.
     """
     from rich.console import Group
     from rich.text import Text
@@ -66,7 +69,11 @@ def render_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool) -> Rend
         if ways := ways_told(plan):
             parts += [Text(), *(Text(f"{how}: {names}") for how, names in ways)]
     elif plan.compared or not unread:
-        parts.append(Text(f"In sync: {_count(len(plan.compared), 'node')} compared, no difference"))
+        said = "no setting differs" if needs else "no difference"
+        parts.append(Text(f"{'' if needs else 'In sync: '}{_count(len(plan.compared), 'node')} compared, {said}"))
+    if needs:
+        head, *lines = needs_told(needs)
+        parts += [Text(), Text(head, "bold"), *(Text(printable(line)) for line in lines)]
     if unread:
         parts += [Text(), *_unread(unread, verbose=verbose)]
     if plan.changes:

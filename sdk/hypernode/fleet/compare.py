@@ -10,6 +10,7 @@ from typing import Any
 from hypernode.catalogue import Catalogue
 from hypernode.errors import CredentialsError, FileError, HypernodeError, Problem, SecretUnavailable
 from hypernode.fleet import rules
+from hypernode.fleet.fit import OPEN, VARNISH, Need, find_needs
 from hypernode.fleet.plan import Plan, Values, make_plan
 from hypernode.fleet.rules import Rules
 from hypernode.fleet.spec import NO_LIMITS, Fleet, Limits, Wish
@@ -38,6 +39,8 @@ class Desired:
     """Node to the settings that the file has values for and says to ignore; nodes without any are left out."""
     exact: frozenset[str] = frozenset()
     """Nodes whose allowlists are to have nothing but what is wished."""
+    products: Mapping[str, str] = field(default_factory=dict)
+    """Node to the code of the product that the file says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Comparison:
     failures: Mapping[str, HypernodeError]
     ignored: int = 0
     """How many values of the compared nodes the file says to ignore."""
+    needs: tuple[Need, ...] = ()
+    """Nodes whose product is in question, without prices."""
 
 
 def desired_of(fleet: Fleet, nodes: Iterable[str], resolve: Callable[[Reference], Secret]) -> Desired:
@@ -98,6 +103,7 @@ def desired_of(fleet: Fleet, nodes: Iterable[str], resolve: Callable[[Reference]
         {node: way for node in layers if (way := fleet.way(node)).by_tool},
         ignored,
         frozenset(node for node in layers if fleet.is_exact(node)),
+        {node: code for node in layers if (code := fleet.product(node))},
     )
 
 
@@ -149,6 +155,9 @@ def compare(
         else {}
     )
     sizes: dict[str, int] = {}
+    products: dict[str, Mapping[str, Any]] = {}
+
+    asking = {VARNISH, *OPEN}
 
     def keep(node: str, detail: Mapping[str, Any]) -> Mapping[str, Any] | None:
         facts = facts_of(detail, node, members.get(node, [])) if where is not None or ram else {}
@@ -156,6 +165,10 @@ def compare(
             return None
         if facts.get("product") in ram:
             sizes[node] = ram[facts["product"]]
+        if node in desired.products or not asking.isdisjoint(desired.values[node]):
+            product = detail.get("product")
+            if isinstance(product, dict) and isinstance(product.get("code"), str):
+                products[node] = product
         return {name: detail[name] for name in desired.values[node] if name in detail}
 
     def names(node: str) -> Collection[str]:
@@ -175,4 +188,9 @@ def compare(
         sizes=sizes,
         exact=desired.exact,
     )
-    return Comparison(plan, failures, sum(len(desired.ignored.get(node, ())) for node in plan.compared))
+    return Comparison(
+        plan,
+        failures,
+        sum(len(desired.ignored.get(node, ())) for node in plan.compared),
+        tuple(find_needs(plan, products, desired.products)),
+    )

@@ -50,6 +50,10 @@ LAYER_KEYS = {
         "Whether entries that are not listed stay (add) or are removed (exact); add if nothing is said.",
         {"enum": [None, *MODES]},
     ),
+    "product": Key(
+        "The product that the node is to be of, by its code. It is compared, and never changed by apply.",
+        {"type": ["null", "string"], "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    ),
     "via": Key(
         "The way to the node's settings: the API, or the node's own tool over SSH or on this machine.",
         {"enum": [None, *VIAS]},
@@ -74,6 +78,9 @@ LIMIT_KEYS = {
         "Most nodes that a plan may change, as a number or a percentage of the fleet.", _number(percent=True)
     ),
     "max_changes": Key("Most changes that a plan may hold.", _number()),
+    "max_monthly_increase": Key(
+        "Most that the products that a plan needs may cost more together, in the unit of the API's prices.", _number()
+    ),
 }
 ROLLOUT_KEYS = {
     "waves": Key(

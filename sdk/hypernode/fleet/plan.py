@@ -103,6 +103,8 @@ class Plan:
     """How it is carried out."""
     order: tuple[str, ...] = ()
     """The nodes that change, in the order in which they are begun."""
+    increase: int = 0
+    """By how much the products that it needs, or the file says, cost more together (`fit.increase`)."""
     ways: Mapping[str, Way] = field(default_factory=dict)
     """How those nodes are reached that are not reached through the API."""
 
@@ -182,6 +184,12 @@ class Plan:
             yield f"it changes {nodes} of {self.fleet_size} nodes; limits.max_nodes is {most}", "--force allows it"
         if self.limits.max_changes is not None and changes > self.limits.max_changes:
             yield f"it holds {changes} changes; limits.max_changes is {self.limits.max_changes}", "--force allows it"
+        dearest = self.limits.max_monthly_increase
+        if dearest is not None and self.increase > dearest:
+            yield (
+                f"the products for it cost {self.increase} more; limits.max_monthly_increase is {dearest}",
+                "--force allows it; it changes no product",
+            )
 
     def _miscounted(self, confirmations: Sequence[Confirmation]) -> Iterable[tuple[str, str]]:
         for one in confirmations:
@@ -327,7 +335,7 @@ def make_plan(
         },
         rules,
         _in_order(rules.order, changes, desired, sizes or {}),
-        {node: way for node in compared if ways and (way := ways.get(node))},
+        ways={node: way for node in compared if ways and (way := ways.get(node))},
     )
 
 

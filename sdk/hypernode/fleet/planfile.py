@@ -49,7 +49,9 @@ def dump(plan: Plan, *, api_url: str, unread: Mapping[str, str] | None = None) -
         "limits": {
             "max_nodes": _spelled(plan.limits.max_nodes),
             "max_changes": plan.limits.max_changes,
+            "max_monthly_increase": plan.limits.max_monthly_increase,
         },
+        "increase": plan.increase,
         "ways": {
             node: {name: said for name, said in way._asdict().items() if said is not None}
             for node in plan.nodes
@@ -91,15 +93,20 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str, with_secr
             raise ValueError("it is not of this kind or version")
         changes = tuple(_change(item, catalogue, with_secrets) for item in document["changes"])
         limits = document["limits"]
-        most = limits["max_changes"]
+        most, dearest = limits["max_changes"], limits.get("max_monthly_increase")
         plan = Plan(
             tuple(sorted(changes, key=lambda change: (change.node, change.setting))),
             _nodes(document["compared"]),
             _number(document["fleet_size"]),
-            Limits(_share(limits["max_nodes"]), None if most is None else _number(most)),
+            Limits(
+                _share(limits["max_nodes"]),
+                None if most is None else _number(most),
+                None if dearest is None else _number(dearest),
+            ),
             {group: _nodes(members) for group, members in document["groups"].items()},
             _rules(document["rollout"]),
             _nodes(document["order"]),
+            _number(document.get("increase", 0)),
             {check_node(node): _way(said) for node, said in document["ways"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as exc:

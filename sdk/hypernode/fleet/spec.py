@@ -38,7 +38,7 @@ from hypernode.fleet.tree import Problems, cut, is_null, items, mapping, pairs, 
 from hypernode.fleet.values import read_value
 from hypernode.fleet.ways import DEFAULT, VIAS, Via, Way
 from hypernode.fleet.yamlfile import NULL, compose, read_file
-from hypernode.names import check_node, is_node
+from hypernode.names import check_code, check_node, is_node
 from hypernode.node.target import check_host, check_port, check_user
 from hypernode.secrets import Reference
 
@@ -79,6 +79,8 @@ class Limits:
 
     max_nodes: Share | None = None
     max_changes: int | None = None
+    max_monthly_increase: int | None = None
+    """Of what products cost, in the unit of the API's prices, which no source states."""
 
 
 NO_LIMITS = Limits()
@@ -101,6 +103,8 @@ class Fleet:
     ways: Mapping[str, Way] = field(default_factory=dict)
     """What layers say of the way, by their names (see `Wish.layer`); those that say nothing are left out."""
     ignores: Ignores = field(default_factory=dict)
+    products: Mapping[str, str] = field(default_factory=dict)
+    """The product that layers say, by their names; those that say none are left out."""
     modes: Mapping[str, str] = field(default_factory=dict)
     """The ``allowlist_mode`` of layers, by their names; those that say none are left out."""
     _resolved: dict[tuple[str, ...], Layer] = field(default_factory=dict, repr=False, compare=False)
@@ -126,6 +130,11 @@ class Fleet:
         """Tell whether the allowlists of `node` are to have nothing but what is wished."""
         said = [mode for layer in self._layers_of(node) if (mode := self.modes.get(layer))] if self.modes else []
         return bool(said) and said[-1] == "exact"
+
+    def product(self, node: str) -> str | None:
+        """Return the code of the product that `node` is to be of; None: the file says nothing of it."""
+        said = [code for layer in self._layers_of(node) if (code := self.products.get(layer))] if self.products else []
+        return said[-1] if said else None
 
     def _layers_of(self, node: str) -> list[str]:
         return ["defaults", *(f"group {group}" for group in self.nodes[node]), f"node {node}"]
@@ -232,6 +241,7 @@ class _Reader:
         self._today = today
         self._lines = lines
         self._modes: dict[str, str] = {}
+        self._products: dict[str, str] = {}
         self._catalogue = catalogue
         self._folder = folder
         self._problems = problems
@@ -260,13 +270,18 @@ class _Reader:
         rollout = mapping(top.get("rollout"), "rollout", ROLLOUT_KEYS, self._problems)
         limits = mapping(top.get("limits"), "limits", LIMIT_KEYS, self._problems)
         most = self._share(limits, "max_changes", percent=False)
+        dearest = self._share(limits, "max_monthly_increase", percent=False)
         fleet = Fleet(
             path,
             nodes,
             defaults,
             groups,
             own,
-            Limits(self._share(limits, "max_nodes"), most.number if most else None),
+            Limits(
+                self._share(limits, "max_nodes"),
+                most.number if most else None,
+                dearest.number if dearest else None,
+            ),
             rules.read_rules(rollout, self._problems, nodes),
             self._ways,
             read_ignores(
@@ -277,6 +292,7 @@ class _Reader:
                 today=self._today,
                 problems=self._problems,
             ),
+            self._products,
             self._modes,
         )
         self._check_ways(fleet, keys_of)
@@ -366,6 +382,8 @@ class _Reader:
             settings[name] = Wish(LIFTED if entries is None else entries, layer, mark.line + 1, mark.column + 1)
         if mode := self._word(keys.get("allowlist_mode"), check_mode):
             self._modes[layer] = mode
+        if code := self._word(keys.get("product"), check_code):
+            self._products[layer] = code
         return settings, keys
 
     def _way(self, keys: Mapping[str, yaml.Node], layer: str) -> Way:

@@ -77,7 +77,8 @@ def test_the_document_says_what_it_is_and_all_that_is_planned():
         "unread": [{"node": "c", "reason": "no token"}],
         "rollout": {"max_failures": "5%"},
         "order": ["a", "b"],
-        "limits": {"max_nodes": "30%", "max_changes": 500},
+        "limits": {"max_nodes": "30%", "max_changes": 500, "max_monthly_increase": None},
+        "increase": 0,
         "ways": {"b": {"via": "ssh", "port": 2222}},
         "groups": {"g": ["a", "b"], "h": ["b"]},
         "changes": [

@@ -447,7 +447,7 @@ def test_a_reference_for_a_setting_that_is_not_secret_is_refused():
                 2,
                 16,
                 "unknown key xyzzy in node shop",
-                "Known are groups, settings, allowlist, allowlist_mode, via, ssh",
+                "Known are groups, settings, allowlist, allowlist_mode, product, via, ssh",
             ),
         ),
         (
@@ -460,12 +460,17 @@ def test_a_reference_for_a_setting_that_is_not_secret_is_refused():
                 2,
                 16,
                 "unknown key php_version in node shop",
-                "Known are groups, settings, allowlist, allowlist_mode, via, ssh",
+                "Known are groups, settings, allowlist, allowlist_mode, product, via, ssh",
             ),
         ),
         (
             "version: 1\ndefaults: {groups: []}",
-            (2, 12, "unknown key groups in defaults", "Known are settings, allowlist, allowlist_mode, via, ssh"),
+            (
+                2,
+                12,
+                "unknown key groups in defaults",
+                "Known are settings, allowlist, allowlist_mode, product, via, ssh",
+            ),
         ),
         (
             "version: 1\nnodes: {a: , a: }",
