@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hypernode.errors import InvalidNode, InvalidValue, UnknownSetting
@@ -13,23 +15,8 @@ from hypernode.sandbox.world import World
 ONE_FLOW, TWO_FLOWS = "kaasshop", "bloemenhuis"
 
 
-class Clock:
-    """Tells the time that the test sets, from a zero of its own."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def world(clock: Clock) -> World:
+def world(clock: Any) -> World:
     return World(5, flow_time=100.0, clock=clock, wall_clock=lambda: 1_780_000_000.0)
 
 
@@ -39,7 +26,7 @@ def states(world: World, node: Node) -> list[object] | None:
     return None if flows is None else [world.show(f, node)["state"] for f in flows if f.created_at >= 1000]
 
 
-def test_a_change_is_invisible_then_null_then_running_then_done(world: World, clock: Clock) -> None:
+def test_a_change_is_invisible_then_null_then_running_then_done(world: World, clock: Any) -> None:
     node = world.nodes[ONE_FLOW]
     world.write(node, {"php_version": "8.5"})
     seen = []
@@ -57,7 +44,7 @@ def test_a_change_is_invisible_then_null_then_running_then_done(world: World, cl
     ]
 
 
-def test_a_flow_shows_its_progress_and_its_dates(world: World, clock: Clock) -> None:
+def test_a_flow_shows_its_progress_and_its_dates(world: World, clock: Any) -> None:
     node = world.nodes[ONE_FLOW]
     job = world.write(node, {"php_version": "8.5"}).job
     assert job is not None
@@ -77,7 +64,7 @@ def test_a_flow_shows_its_progress_and_its_dates(world: World, clock: Clock) -> 
     assert (after["name"], after["logbook"]) == ("update_node", ONE_FLOW)
 
 
-def test_every_third_node_needs_two_flows_of_one_tracker_one_after_the_other(world: World, clock: Clock) -> None:
+def test_every_third_node_needs_two_flows_of_one_tracker_one_after_the_other(world: World, clock: Any) -> None:
     node = world.nodes[TWO_FLOWS]
     job = world.write(node, {"php_version": "8.5"}).job
     assert job is not None
@@ -94,7 +81,7 @@ def test_every_third_node_needs_two_flows_of_one_tracker_one_after_the_other(wor
     ]
 
 
-def test_a_second_change_waits_for_the_first_and_is_marked_as_an_overlap(world: World, clock: Clock) -> None:
+def test_a_second_change_waits_for_the_first_and_is_marked_as_an_overlap(world: World, clock: Any) -> None:
     node = world.nodes[ONE_FLOW]
     assert not world.write(node, {"php_version": "8.5"}).overlap
     clock.now = 1050
@@ -111,7 +98,7 @@ def test_a_second_change_waits_for_the_first_and_is_marked_as_an_overlap(world: 
     assert not world.write(node, {"php_version": "8.4"}).overlap
 
 
-def test_a_change_to_what_a_read_shows_starts_nothing(world: World, clock: Clock) -> None:
+def test_a_change_to_what_a_read_shows_starts_nothing(world: World, clock: Any) -> None:
     node = world.nodes[ONE_FLOW]
     world.set(node, {"php_version": "8.3"})
     assert world.write(node, {"php_version": "8.3"}).job is None
@@ -124,7 +111,7 @@ def test_a_write_sent_twice_before_the_first_is_over_starts_two_jobs(world: Worl
     assert world.write(node, {"php_version": "8.5"}).job is not None
 
 
-def test_a_reverted_job_leaves_the_node_as_it_was(world: World, clock: Clock) -> None:
+def test_a_reverted_job_leaves_the_node_as_it_was(world: World, clock: Any) -> None:
     node = world.nodes[TWO_FLOWS]
     before = dict(node.settings)
     world.write(node, {"php_version": "8.5"}, Fault.REVERT)
@@ -133,7 +120,7 @@ def test_a_reverted_job_leaves_the_node_as_it_was(world: World, clock: Clock) ->
     assert node.settings == before
 
 
-def test_an_unknown_state_shows_for_a_third_of_the_flow_and_ends_well(world: World, clock: Clock) -> None:
+def test_an_unknown_state_shows_for_a_third_of_the_flow_and_ends_well(world: World, clock: Any) -> None:
     node = world.nodes[ONE_FLOW]
     world.write(node, {"php_version": "8.5"}, Fault.UNKNOWN_STATE)
     seen = []
@@ -143,7 +130,7 @@ def test_an_unknown_state_shows_for_a_third_of_the_flow_and_ends_well(world: Wor
     assert node.settings["php_version"] == "8.5"
 
 
-def test_other_flows_run_as_long_as_told_and_keep_changes_waiting(world: World, clock: Clock) -> None:
+def test_other_flows_run_as_long_as_told_and_keep_changes_waiting(world: World, clock: Any) -> None:
     node = world.nodes[ONE_FLOW]
     world.start_flow(node, "xgrade_app", 500, "reverted")
     assert states(world, node) == ["running"]
@@ -159,7 +146,7 @@ def test_a_third_of_the_nodes_starts_without_a_logbook_and_one_has_several_pages
     assert counts[4] == 120
 
 
-def test_flows_are_listed_newest_first(world: World, clock: Clock) -> None:
+def test_flows_are_listed_newest_first(world: World, clock: Any) -> None:
     node = list(world.nodes.values())[4]
     world.write(node, {"php_version": "8.5"})
     clock.now = 1010
@@ -168,7 +155,7 @@ def test_flows_are_listed_newest_first(world: World, clock: Clock) -> None:
     assert created[0] == 1000
 
 
-def test_uuids_do_not_depend_on_other_nodes(clock: Clock) -> None:
+def test_uuids_do_not_depend_on_other_nodes(clock: Any) -> None:
     alone, busy = World(5, clock=clock), World(5, clock=clock)
     busy.write(busy.nodes[TWO_FLOWS], {"php_version": "8.5"})
     first = alone.write(alone.nodes[ONE_FLOW], {"php_version": "8.5"}).job

@@ -1,8 +1,9 @@
 """Branchers: made of a node, delivered after a while, billed by the minute, destroyed (CONTRACT.md 2.5, 2.8, 2.10).
 
 What no source tells is decided here: a Brancher leaves the list and costs nothing more as soon as it is cancelled,
-and is gone when the flow that destroys it is over; one whose delivery was rolled back never has an address; a Brancher
-counts to the month in which it was made, in UTC.
+what is under way on it is rolled back, and it is gone when the flow that destroys it is over; one whose delivery was
+rolled back never has an address; a Brancher answers on all paths before it has one; it counts to the month in which it
+was made, in UTC.
 """
 
 from __future__ import annotations
@@ -130,11 +131,11 @@ class Branchers:
 
     def end(self, node: Node) -> bool:
         """Start to destroy the Brancher `node`; return whether nobody did before."""
-        brancher = _of(node)
-        if brancher.ended_at is not None:
+        if _of(node).ended_at is not None:
             return False
+        self._stop(node)
         job = self._world.start_flow(node, "destroying_node", self._world.flow_time)
-        brancher.ended_at, brancher.gone_at = job.flows[0].created_at, job.ends_at
+        _of(node).gone_at = job.ends_at
         return True
 
     def destroy(self, node: Node) -> None:
@@ -143,10 +144,10 @@ class Branchers:
         Raises:
             InvalidNode: It is no Brancher.
         """
-        brancher, now = _of(node), self._world.settle(node)
-        brancher.gone_at = min(now, brancher.gone_at)
+        brancher = _of(node)
         if brancher.ended_at is None:
-            brancher.ended_at = now
+            self._stop(node)
+        brancher.gone_at = min(self._world.clock(), brancher.gone_at)
 
     def living(self, parent: Node) -> list[Node]:
         """Return the Branchers of `parent` that nobody destroyed, oldest first."""
@@ -186,6 +187,14 @@ class Branchers:
                 cost = sum(map(self._minutes, made)) * PRICE_PER_MINUTE
                 years[year].append({"month": month, "total_time": sum(map(self._seconds, made)), "total_cost": cost})
         return {"years": [{"year": year, "months": months} for year, months in years.items()]}
+
+    def _stop(self, node: Node) -> None:
+        """Let `node` cost nothing more and never get what it has not got yet."""
+        brancher, now = _of(node), self._world.settle(node)
+        self._world.abort(node)
+        brancher.ended_at = now
+        if brancher.delivered_at > now:
+            brancher.delivered_at = math.inf
 
     def _show(self, node: Node) -> dict[str, object]:
         self._world.settle(node)

@@ -49,7 +49,8 @@ def make_control(stage: Stage) -> Router:
         return await _with_body(request, stage.set_links)
 
     async def nodes(request: Request) -> JSONResponse:
-        return JSONResponse({node.name: node.token for node in stage.world.nodes.values()})
+        now = stage.world.clock()
+        return JSONResponse({node.name: node.token for node in stage.world.nodes.values() if not node.is_gone(now)})
 
     async def settings(request: Request) -> JSONResponse:
         def change(given: Mapping[str, object]) -> None:

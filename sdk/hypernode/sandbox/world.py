@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypernode.catalogue import Catalogue, Value
 from hypernode.errors import InputError, InvalidNode, InvalidValue
@@ -16,6 +16,7 @@ from hypernode.sandbox.products import Product, find
 from hypernode.sandbox.settings import check_type
 
 MOST_WORKERS = 1000
+_INSTANT = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class World:
             if job.succeeds and job.product:
                 node.move(job.product)
         if node.brancher is not None:
-            if node.fields["ip"] is None and node.brancher.delivered_at <= min(now, node.brancher.gone_at):
+            if node.fields["ip"] is None and node.brancher.delivered_at <= now:
                 node.change(ip=node.brancher.address)
             if node.is_gone(now) and not node.fields["destroyed"]:
                 node.change(destroyed=True)
@@ -198,6 +199,17 @@ class World:
         job = make_other(self.key(node), name, now=self.settle(node), seconds=seconds, ending=ending)
         self.follow(node, job)
         return job
+
+    def abort(self, node: Node) -> None:
+        """Roll back every job of `node` that is not over."""
+        now = self.settle(node)
+        node.pending.clear()
+        node.flows = [
+            flow
+            if flow.ends_at <= now
+            else replace(flow, ending="reverted", starts_at=min(flow.starts_at, now - _INSTANT), ends_at=now)
+            for flow in node.flows
+        ]
 
     def visible_flows(self, node: Node) -> list[Flow] | None:
         """Return the flows that a read shows, newest first; None while the node has no logbook."""
