@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import requests
+from patience import until
 
 from hypernode.sandbox.server import Sandbox
 
@@ -51,19 +51,6 @@ def tracker(accepted: requests.Response) -> str:
     return accepted.headers["Location"].rstrip("/").rpartition("/")[2]
 
 
-def until(ask: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
-    """Ask until the answer will do; a 404 on the way has no results yet."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            if done(answer := ask()):
-                return answer
-        except KeyError:
-            pass
-        time.sleep(0.005)
-    raise AssertionError("it did not happen within 5 seconds")
-
-
 class Clock:
     """Tells the time that the test sets, from a zero of its own."""
 
@@ -102,3 +89,15 @@ def client(box: Sandbox) -> Iterator[Callable[[str], Client]]:
 def shop(client: Callable[[str], Client]) -> Client:
     """The client of a node without a logbook whose updates take one flow."""
     return client("kaasshop")
+
+
+@pytest.fixture
+def ask(box: Sandbox) -> Iterator[Callable[..., requests.Response]]:
+    """Send requests with the token of a node, the first one's if not told otherwise."""
+    with requests.Session() as session:
+
+        def send(method: str, path: str, *, token: str = "kaasshop", **kwargs: Any) -> requests.Response:
+            headers = {"Authorization": f"Token {box.tokens[token]}"}
+            return session.request(method, box.url + path, headers=headers, timeout=5, **kwargs)
+
+        yield send

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+from patience import until
 
 from hypernode.errors import InputError
 from hypernode.sandbox.branchers import Branchers, Delivery, read_delivery
@@ -178,26 +179,10 @@ def box() -> Iterator[Sandbox]:
         yield box
 
 
-@pytest.fixture
-def ask(box: Sandbox) -> Iterator[Callable[..., requests.Response]]:
-    """Ask with the token of a node, the first one's if not told otherwise."""
-    with requests.Session() as session:
-
-        def send(method: str, path: str, *, token: str = SHOP, **kwargs: Any) -> requests.Response:
-            headers = {"Authorization": f"Token {box.tokens[token]}"}
-            return session.request(method, box.url + path, headers=headers, timeout=5, **kwargs)
-
-        yield send
-
-
 def make(ask: Callable[..., requests.Response], **body: Any) -> Any:
     answer = ask("POST", f"/v2/brancher/app/{SHOP}/", json=body)
     assert answer.status_code == 201, answer.text
     return answer.json()
-
-
-def until(ask: Callable[[], Any], done: Callable[[Any], bool]) -> Any:
-    return next(value for value in iter(ask, None) if done(value))
 
 
 def test_a_brancher_is_a_copy_of_its_parent_under_a_name_of_its_own(box: Sandbox, ask: Any) -> None:

@@ -4,7 +4,7 @@ GET, DELETE /_sandbox/log                    every API request in order
 GET, PUT    /_sandbox/faults                 {"reset": 0.2, "hang": ["kaasshop"], "any": "20%"}, all at once
 GET         /_sandbox/nodes                  names and tokens; a Brancher's is its parent's
 PUT         /_sandbox/nodes/NODE/settings    change values behind the client's back, at once and without a flow
-PUT         /_sandbox/nodes/NODE/product     {"code": "EAGLE_M_202203"}, at once and without a flow
+PUT         /_sandbox/nodes/NODE/product     {"code": "EAGLE_M_202203"}, at once; "used_gb": 40 of its disk
 PUT         /_sandbox/nodes/NODE/fpm         {"busy": 12}, its PHP-FPM workers at work
 PUT         /_sandbox/nodes/NODE/shop        {"broken": {"php_version": "8.4"}}, while it has these; {}: always
 POST        /_sandbox/nodes/NODE/flows       {"name": "xgrade_app", "seconds": 2, "ending": "success"}
@@ -60,7 +60,7 @@ def make_control(stage: Stage) -> Router:
 
     async def product(request: Request) -> JSONResponse:
         def move(given: Mapping[str, object]) -> None:
-            stage.world.move(stage.world.find(request.path_params["node"]), given.get("code"))
+            stage.world.move(stage.world.find(request.path_params["node"]), given.get("code"), given.get("used_gb"))
 
         return await _with_body(request, move)
 

@@ -133,13 +133,18 @@ class Sandbox:
         """
         self._do(lambda: self._stage.world.set(self._stage.world.find(node), settings))
 
-    def set_product(self, node: str, code: str) -> None:
+    def set_product(self, node: str, code: str, *, used_gb: int | None = None) -> None:
         """Let `node` be of the product `code`, at once and without a flow.
 
+        Args:
+            node: Which.
+            code: Of the product.
+            used_gb: How much of its disk is in use; None: as much as before.
+
         Raises:
-            InputError: The node or the product is unknown.
+            InputError: The node or the product is unknown, or that is no number of gigabytes.
         """
-        self._do(lambda: self._stage.world.move(self._stage.world.find(node), code))
+        self._do(lambda: self._stage.world.move(self._stage.world.find(node), code, used_gb))
 
     def set_delivery(self, **delivery: object) -> None:
         """Change how the Branchers are delivered that are made from now on; what is left out is as it is at first.

@@ -159,16 +159,21 @@ class World:
         self.settle(node)
         node.set(_typed(values, node))
 
-    def move(self, node: Node, code: object) -> None:
-        """Let `node` be of the product `code` at once and without a flow.
+    def move(self, node: Node, code: object, used_gb: object = None) -> None:
+        """Let `node` be of the product `code` at once and without a flow, and so much of its disk be in use.
 
         Raises:
-            InputError: There is no such product.
+            InputError: There is no such product, or that is no number of gigabytes; nothing was changed.
         """
         product = find(code) if isinstance(code, str) else None
         if product is None:
             raise InputError(f"there is no product {code!r}")
         self.settle(node)
+        if used_gb is None:
+            used_gb = node.used_gb
+        if isinstance(used_gb, bool) or not isinstance(used_gb, int) or used_gb < 0:
+            raise InputError(f"{used_gb!r} is no number of gigabytes")
+        node.used_gb = used_gb
         node.move(product)
 
     def break_shop(self, node: Node, values: Mapping[str, object] | None) -> None:
