@@ -70,6 +70,12 @@ def test_the_python_of_the_readme_runs_and_does_what_it_says(shell: dict[str, st
     assert done.stdout == "update_node success\n"
 
 
+def test_the_python_about_the_sandbox_runs_and_does_what_it_says(capsys: pytest.CaptureFixture[str]):
+    (script,) = blocks((ROOT / "docs" / "sandbox.md").read_text("utf-8"), "python")
+    exec(script, {})
+    assert capsys.readouterr().out == "[] [True]\n"
+
+
 def test_the_make_targets_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for target in ("demo", "test", "check", "bench"):

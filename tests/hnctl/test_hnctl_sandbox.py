@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 import subprocess
@@ -10,6 +11,8 @@ import pytest
 import requests
 from processes import start
 from runs import Hnctl
+
+from hnctl.commands.sandbox import serve
 
 
 def test_shops_break_as_they_are_told_to():
@@ -48,3 +51,9 @@ def test_a_shop_that_cannot_be_broken_is_refused(hnctl: Hnctl, value: str, says:
     assert done.status == 64
     assert says in done.err
     assert "hunter2" not in done.err
+
+
+@pytest.mark.parametrize(("written", "seconds"), [([], 3.0), (["250ms"], 0.25), (["never"], math.inf)])
+def test_a_brancher_takes_its_time_or_for_ever(written: list[str], seconds: float):
+    options = [f"--brancher-time={text}" for text in written]
+    assert serve.make_context("serve", options).params["brancher_time"] == seconds

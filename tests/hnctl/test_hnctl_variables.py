@@ -49,7 +49,14 @@ def test_every_option_has_the_variable_of_its_name():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("NODES", "0"), ("PORT", "99999"), ("FAULT", "nope=1"), ("FLOW_TIME", "soon"), ("SEED", "seven")],
+    [
+        ("NODES", "0"),
+        ("PORT", "99999"),
+        ("FAULT", "nope=1"),
+        ("FLOW_TIME", "soon"),
+        ("BRANCHER_TIME", "later"),
+        ("SEED", "seven"),
+    ],
 )
 def test_a_variable_of_the_sandbox_is_checked_as_its_option_is(name: str, value: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(f"HNCTL_SANDBOX_{name}", value)

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote
 from hypernode.sandbox import answers, wire
 from hypernode.sandbox.answers import Answer
 from hypernode.sandbox.bodies import Fields, Refusal, read_fields
-from hypernode.sandbox.calls import Call, Done
+from hypernode.sandbox.calls import NOTHING, Call
 from hypernode.sandbox.faults import Fault
 from hypernode.sandbox.nodes import Node
 from hypernode.sandbox.operations.settings import change_settings, names_in
@@ -95,10 +95,11 @@ class Api:
         query = dict(parse_qsl(query_string, keep_blank_values=True)) if query_string else {}
         call = Call(self.stage, caller, node, args, query)
         if not route.writes:
-            return self._read(route, call, about)
+            return self._act(route, call, about)
         if body is None:
             return Outcome(answers.TOO_LONG, about)
-        return self._write(route, call, about, read_fields(headers.get(b"content-type", b"").decode("latin-1"), body))
+        fields = read_fields(headers.get(b"content-type", b"").decode("latin-1"), body)
+        return self._act(route, call, about, fields)
 
     def _find_node(self, args: Mapping[str, str]) -> Node | None:
         """Return the node that a path names, if there is one."""
@@ -128,20 +129,17 @@ class Api:
             return None
         return answers.NOT_FOUND if node.is_gone(self.stage.world.clock()) else None
 
-    def _read(self, route: Route, call: Call, about: str | None) -> Outcome:
-        fault = self.stage.draws.draw(about or "", route.method, route.faults)
-        if fault is not None and (answer := self._fail(fault, about or "", call.fields)) is not None:
-            return Outcome(answer, about, fault)
-        return _make_outcome(route.act(call), about, fault)
-
-    def _write(self, route: Route, call: Call, about: str | None, fields: Fields | Refusal) -> Outcome:
+    def _act(self, route: Route, call: Call, about: str | None, fields: Fields | Refusal = NOTHING) -> Outcome:
         fault = self.stage.draws.draw(about or "", route.method, route.faults)
         if fault is not None and (answer := self._fail(fault, about or "", fields)) is not None:
             names = names_in(fields) if route.act is change_settings and isinstance(fields, Fields) else ()
             return Outcome(answer, about, fault, names)
         if isinstance(fields, Refusal):
             return Outcome(answers.json_answer(fields.problems, fields.status), about, fault)
-        return _make_outcome(route.act(replace(call, fields=fields, fault=fault)), about, fault)
+        done = route.act(replace(call, fields=fields, fault=fault) if route.writes else call)
+        if isinstance(done, Answer):
+            return Outcome(done, about, fault)
+        return Outcome(done.answer, about, fault, done.settings, done.changed, done.overlap)
 
     def _fail(self, fault: Fault, node: str, fields: Fields | Refusal) -> Answer | None:
         """Return what a fault answers in place of the operation; None: the operation goes ahead."""
@@ -157,7 +155,9 @@ class Api:
             case Fault.API_USE_OFF:
                 return answers.API_USE_OFF
             case Fault.REJECT if isinstance(fields, Fields):
-                first = next(iter(fields.given), "non_field_errors")
+                first = next(iter(fields.given), None)
+                if first is None:
+                    return answers.refuse("This is not available on this node.")
                 return answers.json_answer({first: [f"{first} is not available on this node."]}, 400)
             case Fault.RESET | Fault.HANG:
                 return answers.EMPTY
@@ -176,12 +176,6 @@ def _point_to_slash(path: str, method: str) -> Answer:
     """Answer a path that is none; a missing slash redirects reads and fails the rest (CONTRACT.md 1.2)."""
     leads = method in ("GET", "HEAD") and not path.endswith("/") and find_place(path + "/")
     return answers.redirect(301, quote(path) + "/") if leads else answers.NOT_FOUND
-
-
-def _make_outcome(done: Answer | Done, about: str | None, fault: Fault | None) -> Outcome:
-    if isinstance(done, Answer):
-        return Outcome(done, about, fault)
-    return Outcome(done.answer, about, fault, done.settings, done.changed, done.overlap)
 
 
 def _make_entry(scope: Scope, seq: int, at: float, outcome: Outcome) -> Entry:
