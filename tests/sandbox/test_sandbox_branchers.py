@@ -12,7 +12,7 @@ import requests
 from patience import until
 
 from hypernode.errors import InputError
-from hypernode.sandbox.branchers import Branchers, Delivery, read_delivery
+from hypernode.sandbox.branchers import Branchers, Delivery
 from hypernode.sandbox.faults import Fault
 from hypernode.sandbox.nodes import Node
 from hypernode.sandbox.server import Sandbox
@@ -164,10 +164,18 @@ def test_names_are_the_same_for_the_same_seed_and_all_different(parent: Node, br
         ({"seconds": 3}, "seconds is not one of brancher_time, logbook_delay, ending"),
     ],
 )
-def test_a_delivery_that_cannot_be_is_refused(given: dict[str, Any], says: str) -> None:
+def test_a_delivery_that_cannot_be_is_refused(given: dict[str, Any], says: str, branchers: Branchers) -> None:
+    before = branchers.delivery
     with pytest.raises(InputError) as caught:
-        read_delivery(given)
+        branchers.set_delivery(given)
     assert str(caught.value) == says
+    assert branchers.delivery == before
+
+
+def test_a_delivery_changes_in_what_is_named(branchers: Branchers) -> None:
+    branchers.set_delivery({"ending": "reverted"})
+    branchers.set_delivery({"logbook_delay": 5})
+    assert branchers.delivery == Delivery(100.0, 5, "reverted")
 
 
 # Over a socket from here on.

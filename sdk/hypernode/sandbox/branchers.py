@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -58,20 +58,6 @@ class Delivery:
             raise InputError(f"ending is {self.ending!r}: it is one of {', '.join(ENDINGS)}")
 
 
-def read_delivery(given: Mapping[str, Any]) -> Delivery:
-    """Return the delivery of ``{"brancher_time": 3, "logbook_delay": 0.5, "ending": "reverted"}``.
-
-    What is left out is as it is at first.
-
-    Raises:
-        InputError: A name or a value is not understood.
-    """
-    known = [each.name for each in fields(Delivery)]
-    if strange := sorted(given.keys() - set(known)):
-        raise InputError(f"{strange[0]} is not one of {', '.join(known)}")
-    return Delivery(**given)
-
-
 class Branchers:
     """The Branchers of all nodes of `world`."""
 
@@ -79,6 +65,17 @@ class Branchers:
         self.delivery = delivery
         self._world = world
         self._ids = count(_FIRST_ID)
+
+    def set_delivery(self, given: Mapping[str, Any]) -> None:
+        """Change how those are delivered that are made from now on, ``{"brancher_time": 3, "ending": "reverted"}``.
+
+        Raises:
+            InputError: A name or a value is not understood; nothing was changed.
+        """
+        known = [each.name for each in fields(Delivery)]
+        if strange := sorted(given.keys() - set(known)):
+            raise InputError(f"{strange[0]} is not one of {', '.join(known)}")
+        self.delivery = replace(self.delivery, **given)
 
     def create(
         self, parent: Node, labels: Iterable[str], cleared: Sequence[str] = (), fault: Fault | None = None

@@ -66,7 +66,7 @@ def make_control(stage: Stage) -> Router:
 
     async def branchers(request: Request) -> JSONResponse:
         if request.method == "PUT":
-            return await _with_body(request, stage.set_delivery)
+            return await _with_body(request, stage.branchers.set_delivery)
         return JSONResponse(stage.branchers.all_living())
 
     async def brancher(request: Request) -> JSONResponse:

@@ -65,7 +65,7 @@ class Sandbox:
         world = World(nodes, seed=seed, flow_time=flow_time)
         self._stage = Stage(world, Draws(seed), latency=latency, retry_after=retry_after)
         self._stage.set_faults(faults or {})
-        self._stage.set_delivery({"brancher_time": brancher_time})
+        self._stage.branchers.set_delivery({"brancher_time": brancher_time})
         self._port = port
         self.url = ""
         self.names = tuple(world.nodes)
@@ -147,7 +147,7 @@ class Sandbox:
         self._do(lambda: self._stage.world.move(self._stage.world.find(node), code, used_gb))
 
     def set_delivery(self, **delivery: object) -> None:
-        """Change how the Branchers are delivered that are made from now on; what is left out is as it is at first.
+        """Change how the Branchers are delivered that are made from now on; what is left out stays.
 
         Args:
             **delivery: `brancher_time`, seconds from the order to the address, None: it never gets one;
@@ -156,7 +156,7 @@ class Sandbox:
         Raises:
             InputError: A name or a value is not understood; nothing was changed.
         """
-        self._do(lambda: self._stage.set_delivery(delivery))
+        self._do(lambda: self._stage.branchers.set_delivery(delivery))
 
     def branchers(self) -> list[dict[str, Any]]:
         """Return the Branchers that nobody destroyed, as a list of the API shows them.

@@ -10,7 +10,7 @@ from hypernode.errors import InputError
 from hypernode.sandbox.allowlists import Allowlists
 from hypernode.sandbox.annotations import Annotations
 from hypernode.sandbox.backups import Backups
-from hypernode.sandbox.branchers import Branchers, Delivery, read_delivery
+from hypernode.sandbox.branchers import Branchers, Delivery
 from hypernode.sandbox.faults import Draws, read_rules
 from hypernode.sandbox.world import World
 
@@ -112,14 +112,6 @@ class Stage:
             for name in sorted(rule.nodes):
                 self.world.find(name)
         self.draws = Draws(self.world.seed, rules)
-
-    def set_delivery(self, given: Mapping[str, object]) -> None:
-        """Let the Branchers that are made from now on be delivered as `read_delivery` understands.
-
-        Raises:
-            InputError: A name or a value is not understood; nothing was changed.
-        """
-        self.branchers.delivery = read_delivery(given)
 
     def set_links(self, given: Mapping[str, object]) -> None:
         """Change some of the addresses in answers.
