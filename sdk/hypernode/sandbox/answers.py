@@ -84,7 +84,7 @@ def page(results: list[dict[str, object]], *, url: str, query: Mapping[str, str]
 EMPTY = Answer(200, headers=(*_COMMON, (b"content-type", b"text/plain")))
 """Nothing had to change. No content type is attested for it; this one agrees with ``openapi/hypernode.yaml``."""
 ACCEPTED = Answer(202)
-GONE = Answer(204)
+NO_CONTENT = Answer(204)
 TOO_LONG = detail(413, "The body is too long.")
 NOT_FOUND = detail(404, "Not found.")
 NO_TOKEN = detail(401, "Authentication credentials were not provided.").with_header("www-authenticate", "Token")

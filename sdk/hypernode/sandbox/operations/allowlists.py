@@ -58,7 +58,7 @@ def remove_allowlist_entry(call: Call) -> Done:
     if entry is None:
         return Done(answers.NOT_FOUND)
     call.stage.allowlists.remove(call.node, entry)
-    return Done(answers.GONE, changed=True)
+    return Done(answers.NO_CONTENT, changed=True)
 
 
 def _read_key(call: Call, reader: Reader) -> tuple[str, Network | None]:

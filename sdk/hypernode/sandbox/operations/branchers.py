@@ -56,7 +56,7 @@ def destroy_brancher(call: Call) -> Done:
         return Done(refused)
     if not call.stage.branchers.end(call.node):
         return Done(answers.json_answer([f"Brancher app {call.node.name} has already been cancelled."], 400))
-    return Done(answers.GONE, changed=True)
+    return Done(answers.NO_CONTENT, changed=True)
 
 
 def cancel_brancher(call: Call) -> Done:
