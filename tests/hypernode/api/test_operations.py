@@ -22,7 +22,7 @@ import hypernode.api
 from hypernode.api.client import Client
 from hypernode.api.transport import Transport
 from hypernode.errors import ApiError, CredentialsError, HypernodeError, OutcomeUnknown
-from operations import CALLS, CONTRACT, Operation, iter_operations, load_contract
+from operations import BRANCHER, CALLS, Operation, iter_operations, load_contract, method_of
 
 API = "https://api.hypernode.com"
 OPERATIONS = list(iter_operations())
@@ -77,26 +77,13 @@ def prepare(net: Net, operation: Operation) -> None:
 
 def test_every_operation_is_called_by_one_method_and_the_reverse():
     assert sorted(CALLS) == sorted(operation.name for operation in OPERATIONS)
-    assert len({ast.dump(ast.parse(source)) for source in _lambdas()}) == len(CALLS)
-
-
-def _lambdas() -> Iterator[str]:
-    """Yield the method that each entry of CALLS calls."""
-    tree = ast.parse((CONTRACT.parents[1] / "tests" / "operations.py").read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Lambda):
-            call = next(each for each in ast.walk(node.body) if isinstance(each, ast.Call) and _is_of_node(each.func))
-            yield ast.unparse(call.func)
-
-
-def _is_of_node(function: ast.expr) -> bool:
-    return ast.unparse(function).startswith("node.")
+    assert len({method_of(operation.name) for operation in OPERATIONS}) == len(OPERATIONS)
 
 
 @by_name
 def test_the_method_of_an_operation_sends_what_the_contract_says(net: Net, node: Client, operation: Operation):
     prepare(net, operation)
-    CALLS[operation.name](node)
+    CALLS[operation.name](node, BRANCHER)
     sent = [call.request for call in net.calls if call.request.method == operation.method]
     assert [str(request.url).partition("?")[0] for request in sent] == [API + operation.path]
     (request,) = sent
@@ -153,10 +140,10 @@ def test_a_refusal_of_any_operation_is_an_error_of_ours(
         net.replace(responses.GET, re.compile(f"{API}/v2/whitelist/kaasshop/.*"), json=[])
     tolerant = {("list_flows", 404), ("check_node_name", 400)}  # no logbook yet; what is wrong with the name
     if (operation.name, status) in tolerant:
-        CALLS[operation.name](node)
+        CALLS[operation.name](node, BRANCHER)
         return
     with pytest.raises((ApiError, CredentialsError, OutcomeUnknown)) as caught:
-        CALLS[operation.name](node)
+        CALLS[operation.name](node, BRANCHER)
     if operation.writes and status == 500:
         assert isinstance(caught.value, OutcomeUnknown)
     if status == 403:
@@ -183,7 +170,7 @@ def test_what_must_not_happen_twice_is_sent_once(net: Net, node: Client, operati
     net.add(operation.method, API + operation.path, **answer)
     net.get(f"{API}/v2/brancher/app/kaasshop/", json={"branchers": []})
     with pytest.raises(OutcomeUnknown) as caught:
-        CALLS[operation.name](node)
+        CALLS[operation.name](node, BRANCHER)
     assert caught.value.hint
     assert [call.request.method for call in net.calls].count(operation.method) == 1
 
@@ -226,4 +213,4 @@ def test_an_answer_of_any_shape_is_read_or_refused(transport: Transport, operati
         net.add(operation.method, API + operation.path, body=json.dumps(answer))
         net.get(re.compile(f"{API}/.*"), body=json.dumps(answer))
         with suppress(HypernodeError):
-            CALLS[operation.name](node)
+            CALLS[operation.name](node, BRANCHER)
