@@ -8,6 +8,7 @@ when whoever made it is gone.
 from __future__ import annotations
 
 import math
+import re
 import secrets
 import socket
 import time
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypernode.api.answers import read_as, read_list
+from hypernode.api.answers import Answer, read_as, read_list
 from hypernode.api.apps import make_node
 from hypernode.api.flows import LONGEST_INTERVAL, Flows
 from hypernode.api.labels import spell_labels
@@ -32,7 +33,9 @@ from hypernode.errors import (
     FlowTimedOut,
     HypernodeError,
     InputError,
+    NotFound,
     OutcomeUnknown,
+    Rejected,
 )
 from hypernode.names import check_brancher
 
@@ -49,6 +52,8 @@ DELIVERY = 1500.0
 _FLOWS = ("ensure_app", "ensure_copied_app")
 _PORT_TRIES = 6
 _PORT_PAUSE = 10.0
+_PORT_PAUSES = 5
+"""Looks at a flow for which one try of SSH is waited for, at most `_PORT_PAUSE` seconds."""
 _GRACE = 30.0
 """Seconds for which a Brancher is looked for whose creation got no answer."""
 
@@ -134,27 +139,54 @@ class Branchers(Resource):
         ) from cause
 
     def set_labels(self, brancher: str, labels: Mapping[str, str | None]) -> Mapping[str, str | None]:
-        """Replace all labels of a Brancher and return those it has now (source: PUT /v2/brancher/{brancher}/).
+        """Replace the labels of a Brancher and return those it has now (source: PUT /v2/brancher/{brancher}/).
+
+        Those that hnctl gave it stay, since its time limit is one of them.
 
         Raises:
             InvalidNode: That is no name of a Brancher.
             InputError: A label cannot be one.
+            NotFound: The node has no such Brancher.
             OutcomeUnknown: The answer was lost, and reading did not settle it.
         """
         path = f"/v2/brancher/{check_brancher(brancher)}/"
-        body = {"labels": spell_labels(check_labels(labels))}
+        wished = dict(check_labels(labels))
+        wished |= {label: value for label, value in self.get(brancher).labels.items() if label in (OURS, UNTIL)}
+        body = {"labels": spell_labels(wished)}
 
         def is_so() -> bool:
             one = self.find(brancher)
-            return one is not None and dict(one.labels) == dict(labels)
+            return one is not None and dict(one.labels) == wished
 
         look = f"Look at them with `hnctl brancher list -n {self._node}`"
         self._bring_about(lambda: self._send("PUT", path, body), is_so, what=f"the labels of {brancher}", look=look)
-        return labels
+        return wished
+
+    def get(self, brancher: str) -> Brancher:
+        """Return a Brancher of the node's.
+
+        Raises:
+            NotFound: There is none of this name.
+        """
+        one = self.find(brancher)
+        if one is None:
+            raise NotFound(
+                f"{self._node} has no Brancher {brancher}",
+                status=404,
+                hint=f"It may be gone: hnctl brancher list -n {self._node}",
+                node=self._node,
+            )
+        return one
 
     def find(self, brancher: str) -> Brancher | None:
         """Return a Brancher of the node's; None when there is none of this name."""
         return next((one for one in self.account().branchers if one.name == brancher), None)
+
+    def overdue(self) -> tuple[Brancher, ...]:
+        """Return the Branchers whose time limit, which hnctl gave them, is over by the server's clock."""
+        branchers = self.account().branchers
+        now = self._transport.server_time(datetime.now(UTC))
+        return tuple(one for one in branchers if is_over(one, now))
 
     def destroy(self, brancher: str) -> bool:
         """End a Brancher; all that is on it is lost (source: DELETE /v2/brancher/{brancher}/).
@@ -177,13 +209,18 @@ class Branchers(Resource):
 
     def _end(self, method: str, path: str, brancher: str) -> bool:
         look = f"Look for it with `hnctl brancher list -n {self._node}`"
-        answer = self._bring_about(
-            lambda: self._send(method, path),
-            lambda: self.find(brancher) is None,
-            what=f"the end of {brancher}",
-            look=look,
-        )
-        return answer is not None
+
+        def send() -> Answer:
+            try:
+                return self._send(method, path)
+            except Rejected as exc:
+                # It may still be in the list while it is taken down, so its absence cannot be what tells.
+                if not any("has already" in text for texts in exc.fields.values() for text in texts):
+                    raise
+                return Answer(exc.status, None)
+
+        answer = self._bring_about(send, lambda: self.find(brancher) is None, what=f"the end of {brancher}", look=look)
+        return answer is not None and answer.status < 300
 
     def year_history(self) -> tuple[BrancherYear, ...]:
         """Return what the Branchers of each month came to (source: GET /v2/brancher/app/{app}/year-history/)."""
@@ -223,8 +260,9 @@ class Branchers(Resource):
             host: Where SSH is tried; None: NAME.hypernode.io.
             port: Of SSH.
             timeout: Seconds in all; running out of them ends nothing, and it goes on being paid.
-            interval: Seconds between two looks; they get rarer, down to one in 15 seconds.
-            on_phase: Told when the phase, or what it waits for, changes.
+            interval: Seconds between two looks; they get rarer, down to one in 15 seconds. Five of them, or 10 seconds,
+                are between two tries of SSH.
+            on_phase: Told before each pause what is waited for.
             answers: Tells whether an SSH server is at a host and port; None: `ssh_answers`.
             clock: Monotonic seconds.
 
@@ -239,7 +277,7 @@ class Branchers(Resource):
         pauses = interval
         while (waiting := _missing(flows.newest(), brancher)) is not None:
             one = self._there(brancher)
-            if waiting == _NOTHING_LOGGED and one.ip is not None and one.elapsed_time > timeout:
+            if waiting == _NOTHING_LOGGED and one.ip is not None and one.elapsed_time > DELIVERY:
                 break  # old entries vanish from a logbook (CONTRACT.md 1.7)
             watch.wait(Phase("flows", waiting), pauses)
             pauses = min(pauses * 1.4, LONGEST_INTERVAL)
@@ -249,13 +287,13 @@ class Branchers(Resource):
         times = 0
         while (times := times + 1 if (answers or ssh_answers)(host, port) else 0) < _PORT_TRIES:
             where = f"SSH at {host}:{port}, which answered {times} of {_PORT_TRIES} times in a row"
-            watch.wait(Phase("ssh", where), min(_PORT_PAUSE, interval * 4))
+            watch.wait(Phase("ssh", where), min(_PORT_PAUSE, interval * _PORT_PAUSES))
         return one
 
     def _there(self, brancher: str) -> Brancher:
         one = self.find(brancher)
         if one is None:
-            raise FlowFailed(f"{brancher} is gone: it is no longer among the Branchers", node=self._node)
+            raise FlowFailed(f"{brancher} is gone: it is not among the Branchers of {self._node}", node=brancher)
         return one
 
     @property
@@ -263,7 +301,7 @@ class Branchers(Resource):
         return f"/v2/brancher/app/{self._node}/"
 
 
-_NOTHING_LOGGED = "its logbook"
+_NOTHING_LOGGED = "its first flow in the logbook"
 
 
 def _missing(flows: Sequence[Flow], brancher: str) -> str | None:
@@ -273,7 +311,7 @@ def _missing(flows: Sequence[Flow], brancher: str) -> str | None:
         FlowFailed: It could not be made.
     """
     making = [flow for flow in flows if flow.name in _FLOWS]
-    if not flows:
+    if not making:
         return _NOTHING_LOGGED
     for name in _FLOWS:
         mine = [flow for flow in making if flow.name == name]
@@ -282,7 +320,7 @@ def _missing(flows: Sequence[Flow], brancher: str) -> str | None:
                 f"the flow {name} was reverted: the platform could not make it",
                 flow=mine[0].uuid,
                 state="reverted",
-                hint="End it with `hnctl brancher delete`, since it is paid for, and make another",
+                hint=f"End it with `hnctl brancher delete {brancher}`, since it is paid for, and make another",
                 node=brancher,
             )
         if not any(flow.state == "success" for flow in mine):
@@ -328,10 +366,18 @@ def ssh_answers(host: str, port: int, *, timeout: float = 5.0) -> bool:
         return False
 
 
+def time_limit(brancher: Brancher) -> datetime | None:
+    """Return when the time that we gave a Brancher is over, by the server's clock; None: we gave it none."""
+    until = brancher.labels.get(UNTIL)
+    if until is None or not re.fullmatch("[0-9]{1,11}", until):
+        return None
+    return datetime.fromtimestamp(int(until), UTC)
+
+
 def is_over(brancher: Brancher, now: datetime) -> bool:
     """Tell whether the time limit that we gave a Brancher is over at `now`, by the server's clock."""
-    until = brancher.labels.get(UNTIL)
-    return until is not None and until.isascii() and until.isdigit() and int(until) <= now.timestamp()
+    until = time_limit(brancher)
+    return until is not None and until <= now
 
 
 def check_labels(labels: Mapping[str, str | None]) -> Mapping[str, str | None]:

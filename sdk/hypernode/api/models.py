@@ -5,6 +5,7 @@ The API says "app" where we say node; that word is translated here and nowhere e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
@@ -192,18 +193,23 @@ class Brancher(ApiModel):
     ip: str | None = None
     """None until an address is assigned, which can take a quarter of an hour (CONTRACT.md 2.10)."""
     end_time: datetime | None = None
-    elapsed_time: float = 0.0
+    elapsed_time: float = Field(default=0.0, allow_inf_nan=False)
     """Seconds since it was made."""
     cost: int | None = None
     """Started minutes times `BrancherAccount.price_per_minute`; apparently in cents (CONTRACT.md 2.8)."""
     labels: Labels = {}
+
+    @property
+    def minutes(self) -> int:
+        """The minutes that it is paid for: each that was started, from its creation on (CONTRACT.md 2.10)."""
+        return max(1, math.ceil(self.elapsed_time / 60))
 
 
 class BrancherAccount(ApiModel):
     """The Branchers of a node and this month's bill for them; fields that older answers lack are None."""
 
     branchers: tuple[Brancher, ...]
-    monthly_total_time: float | None = None
+    monthly_total_time: float | None = Field(default=None, allow_inf_nan=False)
     """Seconds."""
     total_minutes_elapsed: int | None = None
     """Minutes."""
@@ -214,6 +220,13 @@ class BrancherAccount(ApiModel):
     currency: str | None = None
     price_per_minute: int | None = None
     """Apparently in cents (CONTRACT.md 2.8)."""
+
+    @property
+    def minutes(self) -> int | None:
+        """The minutes of this month, about: older answers have seconds in all only. None: the answer has neither."""
+        if self.total_minutes_elapsed is not None or self.monthly_total_time is None:
+            return self.total_minutes_elapsed
+        return math.ceil(self.monthly_total_time / 60)
 
 
 class BrancherMonth(ApiModel):

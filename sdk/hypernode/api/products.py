@@ -75,6 +75,8 @@ class Products(Resource):
             raise InputError("a time without a zone could be meant in several", hint="Write 2026-09-01T03:00+02:00")
         body = {"product": check_code(code)} | ({} if at is None else {"scheduled_at": at.isoformat()})
         look = f"Look for xgrade_app with `hnctl flows list -n {self._node}` before you try again"
+        if at is not None:
+            look = "Look in the control panel whether it is scheduled before you try again"
         self._send_once("PATCH", f"/v2/app/xgrade/{self._node}/", body, look=look)
 
     def payment(self) -> PaymentInformation:

@@ -23,10 +23,12 @@ from hypernode.api.models import Brancher
 from hypernode.api.transport import Transport
 from hypernode.errors import (
     ApiUseSwitchedOff,
+    BadAnswer,
     FlowFailed,
     FlowTimedOut,
     InputError,
     InvalidNode,
+    NotFound,
     OutcomeUnknown,
     Rejected,
 )
@@ -95,6 +97,56 @@ def test_labels_come_back_as_they_were_spelled(labels: dict[str, str | None]):
     assert dict(map(parse_label, spell_labels(labels))) == labels
 
 
+@pytest.mark.parametrize(("seconds", "minutes"), [(0, 1), (60, 1), (332, 6), (7224, 121), (7824, 131), (91693, 1529)])
+def test_each_minute_that_was_started_counts(seconds: int, minutes: int):
+    assert Brancher(name=NAME, elapsed_time=seconds).minutes == minutes
+
+
+@pytest.mark.parametrize(
+    ("fields", "minutes"),
+    [
+        ({"monthly_total_time": 700, "total_minutes_elapsed": 13}, 13),
+        ({"monthly_total_time": "332.5"}, 6),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_the_minutes_of_a_month_are_those_of_the_answer_or_of_its_seconds(
+    net: Net, branchers: Branchers, fields: dict[str, Any], minutes: int | None
+):
+    answer(net, **fields)
+    assert branchers.account().minutes == minutes
+
+
+def test_what_is_no_number_of_seconds_is_a_bad_answer(net: Net, branchers: Branchers):
+    net.get(LIST, body=json.dumps({"branchers": [ONE | {"elapsed_time": float("inf")}]}))
+    with pytest.raises(BadAnswer, match="elapsed_time"):
+        branchers.account()
+
+
+def test_labels_are_replaced_but_for_those_of_hnctl(net: Net, branchers: Branchers):
+    answer(net, ONE | {"labels": {"old": None, "hnctl": "3f", "hnctl_until": "1780000000"}})
+    net.put(f"{API}/v2/brancher/{NAME}/", json={"labels": {}})
+    now = branchers.set_labels(NAME, {"ticket": "4=2", "demo": None})
+    assert now == {"ticket": "4=2", "demo": None, "hnctl": "3f", "hnctl_until": "1780000000"}
+    assert sent(net, "PUT") == [{"labels": ["ticket=4=2", "demo", "hnctl=3f", "hnctl_until=1780000000"]}]
+
+
+def test_one_that_is_not_in_the_list_is_not_found_and_nothing_is_sent(net: Net, branchers: Branchers):
+    answer(net)
+    with pytest.raises(NotFound, match=f"kaasshop has no Brancher {NAME}"):
+        branchers.set_labels(NAME, {"demo": None})
+    assert [call.request.method for call in net.calls] == ["GET"]
+
+
+def test_those_are_overdue_whose_limit_is_over_by_the_servers_clock(net: Net, branchers: Branchers):
+    now = datetime(2006, 8, 20, 9, tzinfo=UTC)
+    limits = {"before": now.timestamp() - 1, "after": now.timestamp() + 60}
+    ones = [ONE | {"name": f"kaasshop-eph{k}", "labels": {"hnctl_until": f"{v:.0f}"}} for k, v in limits.items()]
+    net.get(LIST, json={"branchers": [*ones, ONE]}, headers={"Date": "Sun, 20 Aug 2006 09:00:00 GMT"})
+    assert [one.name for one in branchers.overdue()] == ["kaasshop-ephbefore"]
+
+
 def test_a_value_that_holds_an_equals_sign_is_cut_at_the_first_one():
     assert parse_label("query=a=b") == ("query", "a=b")
 
@@ -129,7 +181,7 @@ def test_a_time_limit_is_a_label_by_the_servers_clock(net: Net, branchers: Branc
     assert is_over(made, datetime.fromtimestamp(until, UTC))
 
 
-@pytest.mark.parametrize("value", [None, "", "soon", "٣", "-5"])
+@pytest.mark.parametrize("value", [None, "", "soon", "٣", "-5", "9" * 5000])
 def test_what_is_no_time_limit_of_ours_never_ends(value: str | None):
     assert not is_over(Brancher(name=NAME, labels={"hnctl_until": value}), datetime(2100, 1, 1, tzinfo=UTC))
 
@@ -207,8 +259,13 @@ def test_ids_of_letters_and_of_digits_are_good(net: Net, branchers: Branchers, n
 
 
 def test_ending_what_is_gone_is_no_failure(net: Net, branchers: Branchers):
-    net.delete(f"{API}/v2/brancher/{NAME}/", json=[f"Brancher app {NAME} has already been cancelled."], status=400)
+    net.delete(f"{API}/v2/brancher/{NAME}/", json={"detail": "Not found."}, status=404)
     answer(net)
+    assert branchers.destroy(NAME) is False
+
+
+def test_what_is_being_taken_down_already_may_still_be_in_the_list(net: Net, branchers: Branchers):
+    net.delete(f"{API}/v2/brancher/{NAME}/", json=[f"Brancher app {NAME} has already been cancelled."], status=400)
     assert branchers.destroy(NAME) is False
 
 
@@ -272,8 +329,8 @@ def test_it_is_waited_for_by_its_flows_then_its_address_then_ssh_six_times_in_a_
     assert there.ip == "192.0.2.9"
     assert asked == [(f"{NAME}.hypernode.io", 22)] * 9
     assert [phase.detail for phase in phases[:5]] == [
-        "its logbook",
-        "its logbook",
+        "its first flow in the logbook",
+        "its first flow in the logbook",
         "its flow ensure_app",
         "its flow ensure_copied_app",
         "its address",
@@ -288,7 +345,7 @@ def never(host: str, port: int) -> bool:
 @pytest.mark.parametrize(
     ("flows", "ip", "words"),
     [
-        ((), None, "its logbook"),
+        ((), None, "its first flow in the logbook"),
         ((flow("ensure_app", "success"),), None, "its flow ensure_copied_app"),
         (ALL_MADE, None, "its address"),
         (ALL_MADE, "192.0.2.9", f"SSH at {NAME}.hypernode.io:22, which answered 0 of 6 times in a row"),
@@ -322,10 +379,21 @@ def test_one_that_is_gone_is_told_at_once(net: Net, branchers: Branchers):
         branchers.wait(NAME, answers=never)
 
 
-def test_of_an_old_one_the_logbook_may_be_empty(net: Net, branchers: Branchers):
-    net.get(FLOWS, status=404)
+@pytest.mark.parametrize("flows", [(), (flow("update_node", "success"),)], ids=["no flow", "later ones only"])
+def test_of_an_old_one_the_logbook_may_have_lost_its_making(net: Net, branchers: Branchers, flows: Sequence[Any]):
+    logged(net, *flows)
     answer(net, ONE | {"ip": "192.0.2.9", "elapsed_time": 90_000})
     assert branchers.wait(NAME, answers=lambda host, port: True).name == NAME
+
+
+def test_however_little_time_there_is_a_young_one_is_not_taken_for_an_old_one(
+    net: Net, transport: Transport, clock: Any
+):
+    net.get(FLOWS, status=404)
+    answer(net, ONE | {"ip": "192.0.2.9", "elapsed_time": 90})
+    branchers = Branchers(transport, "kaasshop", Client("kaasshop", token="x")._token, sleep=clock.sleep)
+    with pytest.raises(FlowTimedOut, match="its first flow in the logbook"):
+        branchers.wait(NAME, timeout=60, answers=lambda host, port: True, clock=clock)
 
 
 @pytest.mark.parametrize(("greeting", "expected"), [(b"SSH-2.0-OpenSSH\r\n", True), (b"HTTP/1.1 200", False)])

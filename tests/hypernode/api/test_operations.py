@@ -73,6 +73,8 @@ def prepare(net: Net, operation: Operation) -> None:
     net.add(operation.method, API + operation.path, body=body, status=status)
     if operation.name == "remove_allowlist_entry":
         net.get(API + operation.path, json=[{"type": "database", "ip": "192.0.2.9"}])
+    if operation.name == "change_brancher_labels":
+        net.get(f"{API}/v2/brancher/app/kaasshop/", json={"branchers": [{"name": BRANCHER}]})
 
 
 def test_every_operation_is_called_by_one_method_and_the_reverse():

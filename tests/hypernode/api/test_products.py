@@ -11,7 +11,7 @@ import responses
 
 from hypernode.api.client import Client
 from hypernode.api.transport import Transport
-from hypernode.errors import Forbidden, InputError, InvalidNode, NotFound
+from hypernode.errors import Forbidden, InputError, InvalidNode, NotFound, OutcomeUnknown
 
 API = "https://api.hypernode.com"
 SHORT = {
@@ -65,6 +65,18 @@ def test_a_product_is_changed_at_a_moment_with_its_offset(net: Net, node: Client
         "product": "FALCON_L_202203",
         "scheduled_at": "2026-09-01T03:00:00+02:00",
     }
+
+
+@pytest.mark.parametrize(
+    ("at", "look"), [(None, "hnctl flows list -n kaasshop"), ("2026-09-01T03:00:00+02:00", "in the control panel")]
+)
+def test_a_change_whose_answer_is_lost_says_where_to_look(net: Net, node: Client, at: str | None, look: str):
+    """Only what began has a flow; no call lists what is scheduled (CONTRACT.md 2.4)."""
+    net.patch(f"{API}/v2/app/xgrade/kaasshop/", status=502)
+    with pytest.raises(OutcomeUnknown) as caught:
+        node.products.change("FALCON_L_202203", at=None if at is None else datetime.fromisoformat(at))
+    assert look in (caught.value.hint or "")
+    assert len(net.calls) == 1
 
 
 def test_a_moment_without_a_zone_is_refused(net: Net, node: Client):
