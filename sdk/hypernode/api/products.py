@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from hypernode.api.answers import read_as, read_list
-from hypernode.api.models import Configuration, Flavor, PaymentInformation, Product, ProductChange, Sla
+from hypernode.api.flows import FIRST_INTERVAL, Flows, wait
+from hypernode.api.models import Configuration, Flavor, Flow, PaymentInformation, Product, ProductChange, Sla
 from hypernode.api.resource import Resource
-from hypernode.errors import InputError
+from hypernode.errors import InputError, NotApplied
 from hypernode.names import check_code, check_node
+
+MOVES = frozenset({"xgrade_app", "xgrade_app_flow"})
+"""Names of the flows that move a node to another product (CONTRACT.md 1.7)."""
+_GRACE = 60.0
+"""Seconds after which a flow that never showed up is given up."""
 
 
 class Products(Resource):
@@ -64,7 +71,7 @@ class Products(Resource):
 
         Args:
             code: Of the product.
-            at: When, aware; None: now. It can be taken back in the control panel only.
+            at: When, aware; None: now. It can be taken back in the control panel only, until it starts.
 
         Raises:
             InputError: No product can have this code, or `at` names no time zone.
@@ -78,6 +85,62 @@ class Products(Resource):
         if at is not None:
             look = "Look in the control panel whether it is scheduled before you try again"
         self._send_once("PATCH", f"/v2/app/xgrade/{self._node}/", body, look=look)
+
+    def moves(self) -> frozenset[str]:
+        """Return the uuids of the flows that moved or move the node, of the newest 50; for `wait`."""
+        return frozenset(flow.uuid for flow in self._flows.newest() if flow.name in MOVES)
+
+    def wait(
+        self,
+        code: str,
+        before: Collection[str],
+        *,
+        timeout: float,
+        interval: float = FIRST_INTERVAL,
+        on_look: Callable[[Sequence[Flow]], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Product | None:
+        """Wait until a change of the product is done. The API names no job of it, so its flow is looked for by name.
+
+        Args:
+            code: Of the product that the node moves to.
+            before: What `moves` returned before the change was sent.
+            timeout: Seconds in all. No source says how long it takes; running out of them ends nothing.
+            interval: Seconds until the first look; the looks get rarer, down to one in 15 seconds.
+            on_look: Told what each look saw.
+            clock: Monotonic seconds.
+
+        Returns:
+            The node's product; None: no flow showed up within a minute.
+
+        Raises:
+            FlowFailed: It was rolled back.
+            FlowTimedOut: It goes on.
+            NotApplied: The flow has succeeded, and the node has another product.
+        """
+        flows = wait(
+            lambda: [flow for flow in self._flows.newest() if flow.name in MOVES and flow.uuid not in before],
+            timeout=timeout,
+            interval=interval,
+            grace=min(_GRACE, timeout),
+            on_look=on_look,
+            sleep=self._sleep,
+            clock=clock,
+        )
+        if not flows:
+            return None
+        product = self.current()
+        if product.code != code:
+            raise NotApplied(
+                f"the flow {flows[0].name} has succeeded, and the node is of {product.code} and not of {code}",
+                hint=f"Look at it again in a while: hnctl products current -n {self._node}",
+                node=self._node,
+            )
+        return product
+
+    @property
+    def _flows(self) -> Flows:
+        return Flows(self._transport, self._node, self._token)
 
     def payment(self) -> PaymentInformation:
         """Tell whether the node's account can pay (source: GET /v2/app/{app}/check-payment-information/)."""

@@ -11,7 +11,7 @@ import responses
 
 from hypernode.api.client import Client
 from hypernode.api.transport import Transport
-from hypernode.errors import Forbidden, InputError, InvalidNode, NotFound, OutcomeUnknown
+from hypernode.errors import Forbidden, InputError, InvalidNode, NotApplied, NotFound, OutcomeUnknown
 
 API = "https://api.hypernode.com"
 SHORT = {
@@ -77,6 +77,52 @@ def test_a_change_whose_answer_is_lost_says_where_to_look(net: Net, node: Client
         node.products.change("FALCON_L_202203", at=None if at is None else datetime.fromisoformat(at))
     assert look in (caught.value.hint or "")
     assert len(net.calls) == 1
+
+
+LOG = f"{API}/logbook/v1/logbooks/kaasshop/flows/"
+CURRENT = f"{API}/v2/product/app/kaasshop/current/"
+
+
+def logged(net: Net, **states: str | None) -> None:
+    """Let the next look find these flows besides one that was there before; ``_`` is cut off their names."""
+    before = {"uuid": "old", "name": "xgrade_app", "state": "success"}
+    flows = [{"uuid": name, "name": name.rstrip("_"), "state": state} for name, state in states.items()]
+    net.get(LOG, json={"results": [*flows, before]})
+
+
+def test_a_change_is_followed_by_the_flow_that_was_not_there_before(net: Net, transport: Transport, clock: Any):
+    node = Client("kaasshop", token="t0ken", transport=transport, sleep=clock.sleep)
+    logged(net)
+    before = node.products.moves()
+    logged(net, update_node="running")
+    logged(net, xgrade_app_flow=None)
+    logged(net, xgrade_app_="running", xgrade_app_flow="success")
+    logged(net, xgrade_app_="success", xgrade_app_flow="success")
+    net.get(CURRENT, json=LONG)
+    looks: list[int] = []
+    moved = node.products.wait(
+        "FALCON_M_202203", before, timeout=900, on_look=lambda flows: looks.append(len(flows)), clock=clock
+    )
+    assert moved is not None
+    assert moved.code == "FALCON_M_202203"
+    assert (before, looks) == ({"old"}, [0, 1, 2, 2])
+
+
+def test_a_flow_that_never_shows_up_is_given_up_after_a_minute(net: Net, transport: Transport, clock: Any):
+    node = Client("kaasshop", token="t0ken", transport=transport, sleep=clock.sleep)
+    logged(net)
+    started = clock.now
+    assert node.products.wait("FALCON_M_202203", {"old"}, timeout=900, clock=clock) is None
+    assert 60 <= clock.now - started < 80
+    assert node.products.wait("FALCON_M_202203", {"old"}, timeout=10, clock=clock) is None
+
+
+def test_a_change_that_has_succeeded_and_is_not_there_is_told(net: Net, transport: Transport, clock: Any):
+    node = Client("kaasshop", token="t0ken", transport=transport, sleep=clock.sleep)
+    logged(net, xgrade_app_="success")
+    net.get(CURRENT, json=LONG)
+    with pytest.raises(NotApplied, match="the node is of FALCON_M_202203 and not of FALCON_L_202203"):
+        node.products.wait("FALCON_L_202203", {"old"}, timeout=900, clock=clock)
 
 
 def test_a_moment_without_a_zone_is_refused(net: Net, node: Client):
