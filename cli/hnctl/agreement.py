@@ -51,7 +51,7 @@ def agree(
         show_plan(plan, unread, verbose=verbose, stderr=True)
     if plan.changes:
         plan.raise_if_unsafe([*confirm, *_ask_for_hazards(plan, confirm)], force=force)
-        _ask(plan, prompting, ask=ask, yes=yes)
+        _ask(plan, prompting, needed=ask, yes=yes)
 
 
 def show_plan(
@@ -68,6 +68,25 @@ def show_plan(
 def may_ask() -> bool:
     """Tell whether somebody is at a terminal to answer."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str, *, yes: bool, undone: str) -> None:
+    """Have an ordinary yes said to `question`, unless it was given.
+
+    Args:
+        question: Asked on a terminal.
+        yes: Whether it was given.
+        undone: What a refusal says at its end, as ``nothing was restarted``.
+
+    Raises:
+        NotAgreed: Nobody said yes.
+    """
+    if yes:
+        return
+    if not may_ask():
+        raise NotAgreed(f"nobody is there to say yes; {undone}", hint="Add --yes")
+    if not click.confirm(question, err=True):
+        raise NotAgreed(f"not agreed; {undone}")
 
 
 def _ask_for_hazards(plan: Plan, confirmations: Sequence[Confirmation]) -> list[Confirmation]:
@@ -92,13 +111,10 @@ def _asked_by_tool(plan: Plan, catalogue: Catalogue) -> list[str]:
     return sorted(name for name in by_tool if managed(catalogue, name).tool_prompts)
 
 
-def _ask(plan: Plan, prompting: Sequence[str], *, ask: bool, yes: bool) -> None:
-    if yes or not ask:
+def _ask(plan: Plan, prompting: Sequence[str], *, needed: bool, yes: bool) -> None:
+    if yes or not needed:
         return
     if prompting:
         print_note(f"hypernode-systemctl asks before it changes {', '.join(prompting)}; a yes here answers it.")
     nodes = len(plan.nodes)
-    if not may_ask():
-        raise NotAgreed("nobody is there to say yes; nothing was changed", hint="Add --yes")
-    if not click.confirm(f"Change {nodes} node{'s' * (nodes != 1)}?", err=True):
-        raise NotAgreed("not agreed; nothing was changed")
+    ask(f"Change {nodes} node{'s' * (nodes != 1)}?", yes=yes, undone="nothing was changed")

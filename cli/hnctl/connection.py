@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -147,6 +148,20 @@ class Connection:
                 self._ssh = Ssh(config=config, connect_timeout=float(self.value("timeout")))
         return self._ssh
 
+    def ssh_address(self, node: str, host: str | None = None, port: int | None = None) -> tuple[str, int | None]:
+        """Return the host and the port of SSH on `node`; what is not given comes from the configuration.
+
+        Without a port it is left to ssh, whose own default is 22.
+        """
+        return (host or str(self.value("ssh_host"))).replace("{node}", node), port or self.value("ssh_port")
+
+    @property
+    def lock_folder(self) -> Path:
+        """Where the locks of nodes are; one folder per API host."""
+        from hypernode.places import state_folder
+
+        return state_folder() / "locks" / urlsplit(self.api_url).netloc.replace(":", "_")
+
     def shell(self, node: str, way: Way, *, check: bool = True) -> Shell:
         """Return what runs commands on `node`: here if its way is local, else over SSH.
 
@@ -158,8 +173,7 @@ class Connection:
         if way.via != "local":
             from hypernode.node.target import Target
 
-            host = (way.host or str(self.value("ssh_host"))).replace("{node}", node)
-            port = way.port or self.value("ssh_port")
+            host, port = self.ssh_address(node, way.host, way.port)
             return self.ssh.shell(Target(host, way.user or str(self.value("ssh_user")), port), node if check else None)
         from hypernode.node.shell import LocalShell
 

@@ -90,6 +90,9 @@ node_option = option(
     help="A node; can be given again.",
 )
 
+_all_option = option(
+    "--all", "all_nodes", is_flag=True, help="All nodes of the fleet file; without one, all with a token."
+)
 _group_option = option(
     "--group",
     "groups",
@@ -115,9 +118,17 @@ _narrowing_options = _all(
 selection_options = _selecting(
     node_option,
     _group_option,
-    option("--all", "all_nodes", is_flag=True, help="All nodes of the fleet file; without one, all with a token."),
+    _all_option,
     _narrowing_options,
 )
+nodes_through_api_options = _selecting(
+    node_option,
+    _group_option,
+    _all_option,
+    exclude_option,
+    file_option,
+)
+"""For a command that asks the API about nodes, and not for what they are set to."""
 selection_without_all_options = _selecting(node_option, _group_option, _narrowing_options)
 """For a command that is about all nodes when none is chosen, and whose --all means something else."""
 nodes_over_ssh_options = _selecting(

@@ -83,15 +83,19 @@ def print_rows(
     columns: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
     failures: Mapping[str, HypernodeError],
+    *,
+    empty: str | None = None,
 ) -> Exit:
     """Print what was read of nodes, tell which could not be read, and return the exit status.
 
-    `kind` is what the rows are, in the plural.
+    `kind` is what the rows are, in the plural; `empty` is told when there are none.
     """
     from hnctl.render.listing import Listing
 
     documents = [error_document(error, node=node) for node, error in failures.items()]
-    print_listing(Listing(kind, columns, rows, documents, "" if failures else f"No {kind}."), link.value("output"))
+    print_listing(
+        Listing(kind, columns, rows, documents, "" if failures else empty or f"No {kind}."), link.value("output")
+    )
     tell_failures(failures)
     return exit_for_failures(failures.values(), some_succeeded=bool(rows))
 

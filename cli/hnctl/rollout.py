@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from hnctl.agreement import agree, may_ask
 from hnctl.comparing import compare_nodes
@@ -182,7 +181,6 @@ class Run:
     def _go(self) -> None:
         self.outcomes = unread = [Outcome(node, "failed", error=error) for node, error in self.failures.items()]
         link = self.link
-        locks = state_folder() / "locks" / urlsplit(link.api_url).netloc.replace(":", "_")
         options = Options(
             parallel=link.parallel,
             timeout=float(link.value("wait")),
@@ -203,7 +201,7 @@ class Run:
                 self.catalogue,
                 executor,
                 options=options,
-                lock_folder=locks,
+                lock_folder=link.lock_folder,
                 stop=stop,
                 failed_before=len(unread),
                 on_look=bar.look,

@@ -62,6 +62,60 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # see Seconds
             self.fail(f"{value!r} is no time; write 2024-03-05, 2024-03-05T10:15, or how long ago: 24h, 7d", param, ctx)
 
 
+class ZonedMoment(click.ParamType):  # type: ignore[type-arg]  # see Seconds
+    """A date and time with its zone, as the API needs them."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the aware time that `value` spells."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            moment = None
+        if moment is None or moment.utcoffset() is None:
+            self.fail(f"{value!r} is no time with its zone; write 2026-09-01T03:00+02:00", param, ctx)
+        return moment
+
+
+class Month(click.ParamType):  # type: ignore[type-arg]  # see Seconds
+    """A month, 2026-08; becomes the year and the month."""
+
+    name = "month"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Return the year and the month that `value` spells."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([2-9][0-9]{3})-(0[1-9]|1[0-2])", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no month; write 2026-08", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+class Words(click.ParamType):  # type: ignore[type-arg]  # see Seconds
+    """Words with commas between them, out of `known`; or none. Becomes a tuple."""
+
+    name = "words"
+
+    def __init__(self, *known: str) -> None:
+        self._known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the words that `value` spells."""
+        if isinstance(value, tuple):
+            return value
+        if value == "none":
+            return ()
+        words = tuple(dict.fromkeys(word.strip() for word in str(value).split(",")))
+        for word in words:
+            if word not in self._known:
+                self.fail(f"{word!r} is not one of {', '.join(self._known)}; or write none alone", param, ctx)
+        return words
+
+
 class ConfirmationType(click.ParamType):  # type: ignore[type-arg]  # see Seconds
     """A yes to hazards: NODE:SETTING, GROUP:SETTING=COUNT or all:SETTING=COUNT."""
 

@@ -33,14 +33,14 @@ Respond = Callable[[str], tuple[int, str, bytes]]
 
 @contextmanager
 def serving(respond: Respond, tls: ssl.SSLContext | None = None, **headers: str) -> Iterator[Odd]:
-    """Serve on the loopback while the block runs; ``retry_after="5"`` adds a header."""
+    """Serve on the loopback while the block runs; ``retry_after="5"`` adds a header, ``date="..."`` sets the clock."""
     odd = Odd()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             odd.calls.append(f"{self.command} {self.path}")
             status, kind, body = respond(self.path)
-            self.send_response(status)
+            (self.send_response_only if "date" in headers else self.send_response)(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             for name, value in headers.items():

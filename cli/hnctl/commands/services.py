@@ -15,7 +15,7 @@ from hnctl.options import file_option, node_option, option, output_option, timeo
 from hnctl.printing import print_note
 from hnctl.selection import Selection, choose
 from hnctl.value_types import SECONDS
-from hypernode.errors import HypernodeError, NotAgreed
+from hypernode.errors import HypernodeError
 from hypernode.node.servicectl import is_mysql
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _find(link: Connection, services: Sequence[str], nodes: tuple[str, ...], fil
 
 
 def _agree(chosen: Mapping[str, Servicectl], *, yes: bool) -> None:
-    from hnctl.agreement import may_ask
+    from hnctl.agreement import ask
     from hypernode.printable import printable
 
     if yes:
@@ -100,10 +100,7 @@ def _agree(chosen: Mapping[str, Servicectl], *, yes: bool) -> None:
         print_note(f"{node}: a restart of mysql ends all its connections, and {count}.")
         for query in queries[:_MOST_QUERIES]:
             print_note(f"    {printable(query)}")
-    if not may_ask():
-        raise NotAgreed("nobody is there to say yes; nothing was restarted", hint="Add --yes")
-    if not click.confirm(f"Restart mysql on {', '.join(chosen)}?", err=True):
-        raise NotAgreed("not agreed; nothing was restarted")
+    ask(f"Restart mysql on {', '.join(chosen)}?", yes=yes, undone="nothing was restarted")
 
 
 def _act(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from textwrap import indent
 from typing import Any
@@ -30,12 +30,15 @@ class Listing:
     """The errors that rows are missing for, as documents; the tables leave them out."""
     empty: str = ""
     """What a person is told when there are no rows."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What JSON and YAML hold besides the rows."""
 
 
 def render_listing(listing: Listing, output: str) -> str:
     """Return `listing` as text in the format `output`."""
     if output in ("json", "yaml"):
         document = {"format_version": FORMAT_VERSION, listing.name: [dict(row) for row in listing.rows]}
+        document |= listing.more
         if listing.failures:
             document["failures"] = [dict(error) for error in listing.failures]
         return render_document(document, output)

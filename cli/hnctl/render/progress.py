@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,31 @@ def seen(node: str, flows: Sequence[Flow]) -> str:
     return printable(
         f"{node}: {flow.name} {flow.state or 'not started'} {flow.progress.completed}/{flow.progress.total}"
     )
+
+
+@contextmanager
+def waiting() -> Iterator[Callable[[str], None]]:
+    """Show what is waited for: on a terminal on one line, with the time that has passed; elsewhere a line for each."""
+    if not sys.stderr.isatty():
+        told = ""
+
+        def tell(text: str) -> None:
+            nonlocal told
+            if text != told:
+                told = text
+                print_note(printable(text))
+
+        yield tell
+        return
+    from rich.progress import Progress as RichProgress
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from hnctl.render.console import make_console
+
+    columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with RichProgress(*columns, console=make_console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda text: bar.update(task, description=printable(text))
 
 
 @contextmanager
