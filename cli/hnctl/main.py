@@ -34,6 +34,7 @@ COMMANDS = {
     "nodes": ("nodes", "Show nodes."),
     "oom": ("oom", "Out of memory: what was killed, when and why."),
     "plan": ("rollout", "Make a plan that can be reviewed and applied."),
+    "products": ("products", "Products: what nodes can be, what one is, and changing it."),
     "resume": ("runs", "Go on with a run that was stopped, paused, interrupted or killed."),
     "rollback": ("runs", "Set back what a run has set, where nobody changed it since."),
     "sandbox": ("sandbox", "A stand-in for the API on this machine, to try things without an account."),

@@ -44,6 +44,7 @@ def offered(hnctl: Hnctl, monkeypatch: pytest.MonkeyPatch) -> Offered:
     ("line", "words"),
     [
         ("hnctl se", ["services", "settings"]),
+        ("hnctl products change FALCON_L_202203 -n th", ["theeplein"]),
         ("hnctl settings ", ["describe", "get", "list", "set"]),
         ("hnctl settings get php_v", ["php_version"]),
         ("hnctl settings set php_version 8.", ["8.0", "8.1", "8.2", "8.3", "8.4", "8.5"]),

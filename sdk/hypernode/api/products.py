@@ -11,7 +11,7 @@ from hypernode.api.answers import read_as, read_list
 from hypernode.api.flows import FIRST_INTERVAL, Flows, wait
 from hypernode.api.models import Configuration, Flavor, Flow, PaymentInformation, Product, ProductChange, Sla
 from hypernode.api.resource import Resource
-from hypernode.errors import InputError, NotApplied
+from hypernode.errors import InputError, NotApplied, NotFound
 from hypernode.names import check_code, check_node
 
 MOVES = frozenset({"xgrade_app", "xgrade_app_flow"})
@@ -34,7 +34,12 @@ class Products(Resource):
             InputError: No product can have this code.
             NotFound: There is none.
         """
-        return read_as(Product, self._get(f"/v2/product/{check_code(code)}/with_price/"), "product", node=self._node)
+        try:
+            data = self._get(f"/v2/product/{check_code(code)}/with_price/")
+        except NotFound as exc:
+            hint = f"See `hnctl products list -n {self._node}`"
+            raise NotFound(f"there is no product {code}", status=exc.status, hint=hint) from exc
+        return read_as(Product, data, "product", node=self._node)
 
     def current(self) -> Product:
         """Return the node's product (source: GET /v2/product/app/{app}/current/)."""
