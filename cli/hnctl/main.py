@@ -21,6 +21,7 @@ from hypernode.version import __version__
 COMMANDS = {
     "apply": ("rollout", "Bring nodes to the fleet file, or carry out a plan that was reviewed before."),
     "auth": ("auth", "Keep, list and try the API tokens of nodes."),
+    "brancher": ("brancher", "Branchers: copies of a node, paid by the minute."),
     "completion": ("completion", "Print the completion script for a shell."),
     "config": ("config", "Show the configuration and where each value came from."),
     "diff": ("rollout", "Show how nodes differ from the fleet file."),

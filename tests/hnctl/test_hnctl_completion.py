@@ -44,6 +44,7 @@ def offered(hnctl: Hnctl, monkeypatch: pytest.MonkeyPatch) -> Offered:
     ("line", "words"),
     [
         ("hnctl se", ["services", "settings"]),
+        ("hnctl brancher l", ["labels", "list"]),
         ("hnctl products change FALCON_L_202203 -n th", ["theeplein"]),
         ("hnctl settings ", ["describe", "get", "list", "set"]),
         ("hnctl settings get php_v", ["php_version"]),

@@ -182,12 +182,6 @@ class Branchers(Resource):
         """Return a Brancher of the node's; None when there is none of this name."""
         return next((one for one in self.account().branchers if one.name == brancher), None)
 
-    def overdue(self) -> tuple[Brancher, ...]:
-        """Return the Branchers whose time limit, which hnctl gave them, is over by the server's clock."""
-        branchers = self.account().branchers
-        now = self._transport.server_time(datetime.now(UTC))
-        return tuple(one for one in branchers if is_over(one, now))
-
     def destroy(self, brancher: str) -> bool:
         """End a Brancher; all that is on it is lost (source: DELETE /v2/brancher/{brancher}/).
 

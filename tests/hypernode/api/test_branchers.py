@@ -139,14 +139,6 @@ def test_one_that_is_not_in_the_list_is_not_found_and_nothing_is_sent(net: Net, 
     assert [call.request.method for call in net.calls] == ["GET"]
 
 
-def test_those_are_overdue_whose_limit_is_over_by_the_servers_clock(net: Net, branchers: Branchers):
-    now = datetime(2006, 8, 20, 9, tzinfo=UTC)
-    limits = {"before": now.timestamp() - 1, "after": now.timestamp() + 60}
-    ones = [ONE | {"name": f"kaasshop-eph{k}", "labels": {"hnctl_until": f"{v:.0f}"}} for k, v in limits.items()]
-    net.get(LIST, json={"branchers": [*ones, ONE]}, headers={"Date": "Sun, 20 Aug 2006 09:00:00 GMT"})
-    assert [one.name for one in branchers.overdue()] == ["kaasshop-ephbefore"]
-
-
 def test_a_value_that_holds_an_equals_sign_is_cut_at_the_first_one():
     assert parse_label("query=a=b") == ("query", "a=b")
 
