@@ -34,6 +34,7 @@ COMMANDS = {
     "memory": ("memory", "Release memory on the node that this runs on."),
     "nodes": ("nodes", "Show nodes."),
     "oom": ("oom", "Out of memory: what was killed, when and why."),
+    "preview": ("preview", "Try the fleet file on a copy of a node before the node itself."),
     "plan": ("rollout", "Make a plan that can be reviewed and applied."),
     "products": ("products", "Products: what nodes can be, what one is, and changing it."),
     "resume": ("runs", "Go on with a run that was stopped, paused, interrupted or killed."),

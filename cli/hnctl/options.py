@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from hnctl.completion import complete_file, complete_group, complete_node
 from hnctl.selection import Selection
-from hnctl.value_types import FORMAT, PARALLEL, RPS, SECONDS, TICK, ClusterType, ConfirmationType, RuleType
+from hnctl.value_types import FORMAT, PARALLEL, RPS, SECONDS, TICK, ClusterType, ConfirmationType, RuleType, Words
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -78,6 +78,21 @@ connection_options = _all(
 wait_options = _all(
     option("--wait", type=SECONDS, help="Time that one node's change may take.  [default: 15m]"),
     option("--poll-interval", type=TICK, help="Time until the first look at a flow; grows to 15s.  [default: 2s]"),
+)
+
+_CLEARABLE = ("cron", "elasticsearch", "mysql", "supervisor")
+"""As `hypernode.api.branchers` has them, which help does not load."""
+clear_option = option(
+    "--clear",
+    prefix="HNCTL_BRANCHER_",
+    type=Words(*_CLEARABLE),
+    metavar="SERVICE,...",
+    default="cron",
+    show_default=True,
+    help=f"Services that a Brancher starts without their data: {', '.join(_CLEARABLE)}; or none.",
+)
+within_option = option(
+    "--within", type=SECONDS, default="25m", show_default=True, help="Time until a Brancher can be used."
 )
 
 node_option = option(

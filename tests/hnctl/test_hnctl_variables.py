@@ -42,8 +42,10 @@ def test_every_option_has_the_variable_of_its_name():
         elif path[0] == "oom" and name == "WINDOW":
             owner = {"report": "ADVICE"}.get(path[1], path[1].upper())
             name = f"{owner}_WINDOW"  # each is the time of something else
-        elif path[0] in ("brancher", "products") and name in ("WAIT", "CLEAR"):
-            name = f"{path[0].upper()}_{name}"  # whether to wait, and what of a copy; HNCTL_WAIT is a time
+        elif path[0] in ("brancher", "products") and name == "WAIT":
+            name = f"{path[0].upper()}_{name}"  # whether to wait; HNCTL_WAIT is a time
+        elif name == "CLEAR":
+            name = "BRANCHER_CLEAR"  # what of a copy
         elif path == ("oom", "watch") and name == "TIMEOUT":
             name = "WATCH_TIMEOUT"
         assert option.envvar == f"HNCTL_{name}"

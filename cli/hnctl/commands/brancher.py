@@ -11,20 +11,22 @@ from hnctl.command import Command
 from hnctl.commands.brancher_list import delete, history, list_, reap
 from hnctl.connection import Connection
 from hnctl.exits import Exit
-from hnctl.options import connection_options, node_option, option, output_option, timeout_option
+from hnctl.options import (
+    clear_option,
+    connection_options,
+    node_option,
+    option,
+    output_option,
+    timeout_option,
+    within_option,
+)
 from hnctl.printing import print_either, print_listing, print_note
-from hnctl.value_types import SECONDS, TICK, Words
+from hnctl.value_types import TICK
 from hypernode.errors import InputError
 
 if TYPE_CHECKING:
     from hypernode.api.models import Brancher, BrancherAccount
 
-_CLEARABLE = ("cron", "elasticsearch", "mysql", "supervisor")
-"""As `hypernode.api.branchers` has them, which help does not load."""
-
-_within_option = option(
-    "--within", type=SECONDS, default="25m", show_default=True, help="Time that it may take until it can be used."
-)
 _poll_option = option("--poll-interval", type=TICK, help="Time until the second look; grows to 15s.  [default: 2s]")
 _name_argument = click.argument("name", metavar="NAME")
 
@@ -50,17 +52,9 @@ brancher.add_command(reap)
     multiple=True,
     help="A label: ticket=42, or a word; can be given again. The value begins after the first = (inferred).",
 )
-@option(
-    "--clear",
-    prefix="HNCTL_BRANCHER_",
-    type=Words(*_CLEARABLE),
-    metavar="SERVICE,...",
-    default="cron",
-    show_default=True,
-    help=f"Services that start without their data: {', '.join(_CLEARABLE)}; or none.",
-)
+@clear_option
 @option("--wait", prefix="HNCTL_BRANCHER_", is_flag=True, help="Wait until it can be used.")
-@_within_option
+@within_option
 @_poll_option
 @option("-y", "--yes", is_flag=True, help="Do not ask.")
 @connection_options
@@ -147,7 +141,7 @@ def labels(name: str, labels: tuple[str, ...], none: bool, nodes: tuple[str, ...
 @brancher.command(cls=Command)
 @_name_argument
 @node_option
-@_within_option
+@within_option
 @_poll_option
 @connection_options
 @output_option

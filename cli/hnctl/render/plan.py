@@ -117,13 +117,17 @@ def risks(plan: Plan) -> list[tuple[str, str, str]]:
         for name in change.hazards:
             key = (change.setting, name.replace("_", " "), getattr(change.risk, name).text)
             counts[key] = counts.get(key, 0) + 1
+    copies = [
+        (setting, "", f"Try it on a copy first: hnctl preview -n {node}")
+        for setting, node in {c.setting: c.node for c in reversed(plan.changes) if "irreversible" in c.hazards}.items()
+    ]
     restarts = {(c.setting, "", f"{c.risk.restarts} restarts") for c in plan.changes if c.risk.restarts}
     notes = {(c.setting, "", note) for c in plan.changes if (note := c.risk.note or c.risk.costs)}
     hazards = [
         (setting, f"{words}, on {_count(count, 'node')} (needs --confirm)", why)
         for (setting, words, why), count in sorted(counts.items())
     ]
-    return [*hazards, *sorted(restarts), *sorted(notes)]
+    return [*hazards, *sorted(copies), *sorted(restarts), *sorted(notes)]
 
 
 def _risk(plan: Plan) -> Table | None:
