@@ -82,11 +82,13 @@ def waiting() -> Iterator[Callable[[str], None]]:
         return
     from rich.progress import Progress as RichProgress
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
     from hnctl.render.console import make_console
 
-    columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-    with RichProgress(*columns, console=make_console(stderr=True), transient=True) as bar:
+    text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1))
+    columns = (SpinnerColumn(), TimeElapsedColumn(), text)
+    with RichProgress(*columns, console=make_console(stderr=True), transient=True, expand=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda text: bar.update(task, description=printable(text))
 

@@ -280,7 +280,7 @@ class Branchers(Resource):
         host = host or f"{brancher}.hypernode.io"
         times = 0
         while (times := times + 1 if (answers or ssh_answers)(host, port) else 0) < _PORT_TRIES:
-            where = f"SSH at {host}:{port}, which answered {times} of {_PORT_TRIES} times in a row"
+            where = f"SSH, which answered {times} of {_PORT_TRIES} times in a row at {host}:{port}"
             watch.wait(Phase("ssh", where), min(_PORT_PAUSE, interval * _PORT_PAUSES))
         return one
 

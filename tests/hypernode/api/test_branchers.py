@@ -327,7 +327,7 @@ def test_it_is_waited_for_by_its_flows_then_its_address_then_ssh_six_times_in_a_
         "its flow ensure_copied_app",
         "its address",
     ]
-    assert phases[-1] == Phase("ssh", f"SSH at {NAME}.hypernode.io:22, which answered 5 of 6 times in a row")
+    assert phases[-1] == Phase("ssh", f"SSH, which answered 5 of 6 times in a row at {NAME}.hypernode.io:22")
 
 
 def never(host: str, port: int) -> bool:
@@ -340,7 +340,7 @@ def never(host: str, port: int) -> bool:
         ((), None, "its first flow in the logbook"),
         ((flow("ensure_app", "success"),), None, "its flow ensure_copied_app"),
         (ALL_MADE, None, "its address"),
-        (ALL_MADE, "192.0.2.9", f"SSH at {NAME}.hypernode.io:22, which answered 0 of 6 times in a row"),
+        (ALL_MADE, "192.0.2.9", f"SSH, which answered 0 of 6 times in a row at {NAME}.hypernode.io:22"),
     ],
 )
 def test_each_phase_that_takes_too_long_is_told_in_its_own_words(
