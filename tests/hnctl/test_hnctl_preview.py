@@ -23,9 +23,10 @@ PREVIEW = ["preview", "-n", "kaasshop", "--yes"]
 @pytest.fixture
 def box(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """One node and what a Brancher of it needs: an address at once, and an SSH server that greets."""
-    with greeting() as port, boxed(
-        folder, monkeypatch, nodes=1, settings={"php_version": "8.3"}, poll="5ms", flow_time=0.02
-    ) as running:
+    with (
+        greeting() as port,
+        boxed(folder, monkeypatch, nodes=1, settings={"php_version": "8.3"}, poll="5ms", flow_time=0.02) as running,
+    ):
         running.set_delivery(brancher_time=0.02)
         monkeypatch.setenv("HNCTL_SSH_HOST", "127.0.0.1")
         monkeypatch.setenv("HNCTL_SSH_PORT", str(port))

@@ -44,7 +44,7 @@ def test_every_option_has_the_variable_of_its_name():
             name = f"{owner}_WINDOW"  # each is the time of something else
         elif path[0] in ("brancher", "products") and name == "WAIT":
             name = f"{path[0].upper()}_{name}"  # whether to wait; HNCTL_WAIT is a time
-        elif name == "CLEAR":
+        elif path[0] in ("brancher", "preview") and name == "CLEAR":
             name = "BRANCHER_CLEAR"  # what of a copy
         elif path == ("oom", "watch") and name == "TIMEOUT":
             name = "WATCH_TIMEOUT"
