@@ -1,4 +1,4 @@
-"""Lists of addresses that may pass, as a value: their one spelling, and what a change of them risks. No I/O.
+"""Lists of addresses that may pass, as a value, and the one spelling of an address. No I/O.
 
 For plans the list of one type is a setting called ``allowlist.TYPE`` (CONTRACT.md 2.6).
 """
@@ -6,53 +6,42 @@ For plans the list of one type is a setting called ``allowlist.TYPE`` (CONTRACT.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 PREFIX = "allowlist."
 TYPES = ("database", "ftp", "phpmyadmin", "ssh", "waf")
 """Those that any source names; which of them a node takes only the API itself says (CONTRACT.md 2.6, 6)."""
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def parse_network(ip: str) -> Network | None:
+    """Return the addresses that `ip` means, one or a range; None when it means none.
+
+    What stands behind a range's prefix does not count: 192.0.2.9/24 is 192.0.2.0/24. An address with a zone (``%eth0``)
+    has a meaning on one machine only, and so means none.
+    """
+    try:
+        return None if "%" in ip else ipaddress.ip_network(ip.strip(), strict=False)
+    except ValueError:
+        return None
+
+
 def canonical(ip: str) -> str:
     """Return the one spelling of an address or a range that all others mean; `ip` itself when it is neither.
 
-    A range of one address is that address, and what stands behind a range's prefix does not count.
+    A range of one address is that address.
     """
-    try:
-        network = ipaddress.ip_network(ip.strip(), strict=False)
-    except ValueError:
+    network = parse_network(ip)
+    if network is None:
         return ip.strip()
     return str(network.network_address if network.num_addresses == 1 else network)
 
 
 def is_address(ip: str) -> bool:
     """Tell whether `ip` is an address or a range."""
-    try:
-        ipaddress.ip_network(ip.strip(), strict=False)
-    except ValueError:
-        return False
-    return True
-
-
-def is_for_all(ip: str) -> bool:
-    """Tell whether a range holds every address there is, as 0.0.0.0/0 does."""
-    return is_address(ip) and ipaddress.ip_network(ip.strip(), strict=False).prefixlen == 0
-
-
-def may_lock_out(kind: str, before: Collection[str], after: Collection[str]) -> bool:
-    """Tell whether changing the list of type `kind` can close a door to whoever changes it.
-
-    ``ssh`` works the other way round: without an entry all may pass, and the first entry closes it for everybody else.
-    Whose address is removed later on nobody can know here, so that every removal counts that leaves others.
-
-    Args:
-        kind: The type.
-        before: The addresses, spelled canonically.
-        after: Likewise.
-    """
-    if kind != "ssh" or not after:
-        return False
-    return not before or not set(after).issuperset(before)
+    return parse_network(ip) is not None
 
 
 class Entries(Mapping[str, str]):

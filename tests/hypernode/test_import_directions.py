@@ -15,7 +15,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SDK = ROOT / "sdk" / "hypernode"
 
-BOTTOM = {"allowlists", "errors", "names", "places", "config", "private_files", "printable", "version"}
+BOTTOM = {
+    "allowlist_risk",
+    "allowlists",
+    "errors",
+    "names",
+    "places",
+    "config",
+    "private_files",
+    "printable",
+    "version",
+}
 MAY_IMPORT = {
     "errors": set[str](),
     "version": set[str](),
@@ -24,6 +34,7 @@ MAY_IMPORT = {
     "private_files": BOTTOM,
     "printable": set[str](),
     "allowlists": set[str](),
+    "allowlist_risk": {"allowlists"},
     "config": BOTTOM,
     "secrets": BOTTOM,
     "refusals": BOTTOM | {"secrets"},
@@ -85,6 +96,7 @@ PURE = [
     "oom/clock.py",
     "oom/follow.py",
     "catalogue.py",
+    "allowlist_risk.py",
     "allowlists.py",
     "errors.py",
     "names.py",

@@ -35,7 +35,9 @@ class Allowlist(Resource):
             type: Only entries of this type; None: all.
         """
         data = self._get(self._path, None if type is None else {"type": type})
-        return read_list(AllowlistEntry, data, "entry of the allowlist", node=self._node)
+        entries = read_list(AllowlistEntry, data, "entry of the allowlist", node=self._node)
+        # Only the official client attests the query: an API that passes it over answers all of them.
+        return tuple(entry for entry in entries if type in (None, entry.type))
 
     def add(self, type: str, ip: str, description: str = "") -> bool:  # noqa: A002
         """Let an address or a range pass; returns whether it was not there before (source: POST /v2/whitelist/{app}/).
@@ -52,16 +54,17 @@ class Allowlist(Resource):
     def remove(self, type: str, ip: str) -> bool:  # noqa: A002
         """Let it pass no more; returns whether it was there before (source: DELETE /v2/whitelist/{app}/).
 
+        An address that is there in several spellings is removed in all of them.
+
         Raises:
             Rejected, NotFound: The API does not take it.
             OutcomeUnknown: The answer was lost, and reading did not settle it.
         """
         # The API compares texts, as far as anybody knows: it is named as it was spelled when it was added.
-        spelled = next((entry.ip for entry in self.list(type) if canonical(entry.ip) == canonical(ip)), None)
-        if spelled is None:
-            return False
-        body = {"type": type, "ip": spelled}
-        return self._change("DELETE", body, f"the removal of an entry of the allowlist ({type} {ip})", wished=False)
+        spelled = [entry.ip for entry in self.list(type) if canonical(entry.ip) == canonical(ip)]
+        what = f"the removal of an entry of the allowlist ({type} {ip})"
+        changed = [self._change("DELETE", {"type": type, "ip": each}, what, wished=False) for each in spelled]
+        return any(changed)
 
     def by_type(self) -> dict[str, Entries]:
         """Return the entries of each type that has any, as values that can be compared; one request for all."""
@@ -91,10 +94,11 @@ class Allowlist(Resource):
                 self.remove(type, ip)
 
     def _change(self, method: str, body: Mapping[str, str], what: str, *, wished: bool) -> bool:
-        key = canonical(body["ip"])
-
         def is_so() -> bool:
-            return any(canonical(entry.ip) == key for entry in self.list(body["type"])) is wished
+            there = [entry.ip for entry in self.list(body["type"])]
+            if wished:
+                return canonical(body["ip"]) in map(canonical, there)
+            return body["ip"] not in there
 
         look = f"Look at it with `hnctl allowlist list -n {self._node}`"
         return self._bring_about(lambda: self._send(method, self._path, body), is_so, what=what, look=look) is not None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the models and the lesser resources are imported when they 
     from hypernode.api.insights import Insights
     from hypernode.api.models import Node, Relations
     from hypernode.api.products import Products
+    from hypernode.api.raw import Raw
 
 R = TypeVar("R", bound=Resource)
 
@@ -225,6 +226,13 @@ class Client(Resource):
         from hypernode.api.insights import Insights
 
         return self._resource(Insights)
+
+    @cached_property
+    def raw(self) -> Raw:
+        """Any call by its path."""
+        from hypernode.api.raw import Raw
+
+        return self._resource(Raw)
 
     def _resource(self, kind: type[R]) -> R:
         return kind(self._transport, self.node, self._token, sleep=self._sleep)

@@ -11,7 +11,7 @@ from hypernode.api.answers import read_as, read_list
 from hypernode.api.flows import FIRST_INTERVAL, Flows, wait
 from hypernode.api.models import Configuration, Flavor, Flow, PaymentInformation, Product, ProductChange, Sla
 from hypernode.api.resource import Resource
-from hypernode.errors import InputError, NotApplied, NotFound
+from hypernode.errors import ApiUseSwitchedOff, Forbidden, InputError, NotApplied, NotFound
 from hypernode.names import check_code, check_node
 
 MOVES = frozenset({"xgrade_app", "xgrade_app_flow"})
@@ -190,4 +190,9 @@ class Products(Resource):
         """
         body = {"app_name": check_node(name), "product": check_code(code), "initial_app_configuration": configuration}
         look = "Look in the control panel whether it was ordered before you try again"
-        return self._send_once("POST", "/v2/app/order/", body, look=look).data
+        try:
+            return self._send_once("POST", "/v2/app/order/", body, look=look).data
+        except Forbidden as exc:
+            if not isinstance(exc, ApiUseSwitchedOff):
+                exc.hint = "The token of a node may not order; support@hypernode.com hands out tokens that may"
+            raise

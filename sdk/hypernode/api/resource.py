@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from hypernode.api.answers import Answer
@@ -58,10 +58,12 @@ class Resource:
         for page in self._transport.iter_pages(path, token=self._token, node=self._node, query=query):
             yield from page
 
-    def _send(self, method: str, path: str, body: object | None = None) -> Answer:
-        return self._transport.send(method, path, body, token=self._token, node=self._node)
+    def _send(self, method: str, path: str, body: object | None = None, *, secrets: Iterable[Secret] = ()) -> Answer:
+        return self._transport.send(method, path, body, token=self._token, node=self._node, secrets=secrets)
 
-    def _send_once(self, method: str, path: str, body: object | None = None, *, look: str) -> Answer:
+    def _send_once(
+        self, method: str, path: str, body: object | None = None, *, look: str, secrets: Iterable[Secret] = ()
+    ) -> Answer:
         """Write once, for what must not happen twice and cannot be found by reading.
 
         Args:
@@ -69,12 +71,13 @@ class Resource:
             path: Below the API's base.
             body: Sent as JSON; None: nothing is sent.
             look: How a person finds out what became of it.
+            secrets: Values in `body` that must not come back in an error's text.
 
         Raises:
             OutcomeUnknown: The answer was lost.
         """
         try:
-            return self._send(method, path, body)
+            return self._send(method, path, body, secrets=secrets)
         except (ConnectionFailed, ApiError) as exc:
             if not may_have_arrived(exc):
                 raise

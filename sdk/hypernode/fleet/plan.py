@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hypernode.allowlists import PREFIX, Entries, may_lock_out
+from hypernode.allowlist_risk import may_lock_out
+from hypernode.allowlists import PREFIX, Entries
 from hypernode.catalogue import HAZARDS, Catalogue, Risk, as_text
 from hypernode.errors import InputError, UnsafePlan
 from hypernode.fleet import rules as rollout_rules

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from typing import Any
 
 import pytest
 import responses
-from hypothesis import given
-from hypothesis import strategies as st
 
-from hypernode.api.allowlist import Allowlist, canonical
+from hypernode.api.allowlist import Allowlist
 from hypernode.api.client import Client
 from hypernode.api.transport import Transport
 from hypernode.errors import BadAnswer, OutcomeUnknown, Rejected
@@ -100,32 +97,20 @@ def test_a_lost_removal_that_happened_is_done(net: Net, allowlist: Allowlist):
     assert [call.request.method for call in net.calls] == ["GET", "DELETE", "GET"]
 
 
-@pytest.mark.parametrize(
-    "spelled",
-    [
-        "2001:db8::1",
+def test_an_address_in_two_spellings_is_removed_in_both(net: Net, allowlist: Allowlist):
+    there = [ENTRY | {"ip": "2001:DB8::1"}, ENTRY | {"ip": "2001:db8::1"}]
+    net.get(URL, json=there)
+    net.delete(URL, status=204)
+    net.delete(URL, status=502)
+    net.get(URL, json=[])
+    assert allowlist.remove("database", "2001:db8::1") is True
+    assert [json.loads(call.request.body or "{}").get("ip") for call in net.calls if call.request.body] == [
         "2001:DB8::1",
-        "2001:db8:0:0:0:0:0:1",
-        "2001:0db8:0000:0000:0000:0000:0000:0001",
-        " 2001:db8::1/128",
-    ],
-)
-def test_five_spellings_of_one_address_are_the_same(spelled: str):
-    assert canonical(spelled) == "2001:db8::1"
+        "2001:db8::1",
+    ]
 
 
-ADDRESSES = st.ip_addresses().map(str)
-
-
-@given(ADDRESSES)
-def test_an_address_and_its_longest_range_are_the_same(address: str):
-    assert canonical(address) == canonical(f"{address}/{ipaddress.ip_address(address).max_prefixlen}") == address
-
-
-@given(st.text(max_size=20) | ADDRESSES)
-def test_a_canonical_spelling_stays_as_it_is(text: str):
-    assert canonical(canonical(text)) == canonical(text)
-
-
-def test_different_ranges_stay_apart():
-    assert len({canonical("192.0.2.0/24"), canonical("192.0.2.0/25"), canonical("192.0.2.0")}) == 3
+def test_entries_of_other_types_do_not_count_when_the_api_passes_the_query_over(net: Net, allowlist: Allowlist):
+    net.get(URL, json=[ENTRY, ENTRY | {"type": "ftp", "ip": "192.0.2.10"}])
+    assert [entry.ip for entry in allowlist.list("ftp")] == ["192.0.2.10"]
+    assert allowlist.remove("ftp", "192.0.2.9") is False

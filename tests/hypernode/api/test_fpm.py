@@ -9,7 +9,7 @@ import responses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypernode.api.fpm import FpmStatus, Worker, get_fpm_status, parse_workers
+from hypernode.api.fpm import FpmRequest, FpmStatus, Worker, get_fpm_status, parse_workers
 from hypernode.api.transport import Transport
 from hypernode.errors import ApiError, BadAnswer, Forbidden
 from hypernode.secrets import Secret
@@ -41,6 +41,40 @@ def test_each_line_is_a_worker() -> None:
     )
     assert [worker.is_busy for worker in workers] == [False, True]
     assert odd == ("Total: 2",)
+
+
+@pytest.mark.parametrize(
+    ("rest", "request_"),
+    [
+        ("- 192.0.2.33  GET  /checkout/ (ExampleAgent/1.0)", FpmRequest(None, "GET", "/checkout/")),
+        (
+            "NL phpfpm 192.0.2.34 POST /rest/V1/carts?token=1#x (Mozilla (X11))",
+            FpmRequest("NL", "POST", "/rest/V1/carts"),
+        ),
+        ("NL 2001:db8::9 HEAD / (curl)", FpmRequest("NL", "HEAD", "/")),
+        ("192.0.2.33 GET /cron.php", FpmRequest(None, "GET", "/cron.php")),
+        ("- ::1 GET /?email=jan@example.com (x)", FpmRequest(None, "GET", "/")),
+        ("", None),
+        ("-", None),
+        ("NL phpfpm", None),
+        ("NL phpfpm 192.0.2.34", None),
+    ],
+)
+def test_what_a_worker_is_about_is_told_without_who_asked(rest: str, request_: FpmRequest | None) -> None:
+    assert Worker(4711, "RUNNING", 1.0, rest).request == request_
+
+
+@given(st.text())
+def test_any_rest_of_a_line_is_about_something_or_nothing(rest: str) -> None:
+    request = Worker(4711, "RUNNING", 1.0, rest).request
+    assert request is None or "?" not in request.path
+
+
+def test_a_node_that_did_not_answer_is_an_error() -> None:
+    FpmStatus(status=200).check_answered("kaasshop")
+    with pytest.raises(ApiError) as failed:
+        FpmStatus(status=503, message="no\nresponders").check_answered("kaasshop")
+    assert failed.value.message == "kaasshop: the node did not answer (503): no responders"
 
 
 def test_it_is_asked_for_with_a_post_that_says_nothing(net: Net, transport: Transport) -> None:

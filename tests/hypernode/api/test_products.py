@@ -178,6 +178,13 @@ def test_a_refused_call_says_nothing_of_the_name(net: Net, node: Client):
         node.check_name("kaasshop")
 
 
+def test_an_order_with_the_token_of_a_node_tells_whose_may(net: Net, node: Client):
+    net.post(f"{API}/v2/app/order/", json={"detail": "You do not have permission."}, status=403)
+    with pytest.raises(Forbidden) as refused:
+        node.products.order("kaasshop", "FALCON_M_202203", "magento_2")
+    assert refused.value.hint == "The token of a node may not order; support@hypernode.com hands out tokens that may"
+
+
 def test_an_order_is_checked_before_it_is_sent(net: Net, node: Client):
     with pytest.raises(InvalidNode):
         node.products.order("Kaas_Shop", "FALCON_M_202203", "magento_2")
