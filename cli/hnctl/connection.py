@@ -20,6 +20,7 @@ from hypernode.errors import CredentialsError, InputError, InvalidNode
 from hypernode.secrets import Secret
 
 if TYPE_CHECKING:
+    from hypernode.api.client import Client
     from hypernode.api.transport import Transport
     from hypernode.fleet.dask_stores import Cluster, DaskReader
     from hypernode.fleet.stores import Reader, Store
@@ -73,9 +74,10 @@ class Connection:
     @property
     def transport(self) -> Transport:
         """The transport, made when it is first needed: it imports requests."""
-        if self._transport is None:
-            self._transport = self.make_transport()
-        return self._transport
+        with self._lock:
+            if self._transport is None:
+                self._transport = self.make_transport()
+            return self._transport
 
     def make_transport(self, **limits: Any) -> Transport:
         """Return a transport of its own to the same API, with other limits than usual; see `Transport`."""
@@ -88,6 +90,16 @@ class Connection:
             "ca_file": self.value("ca_file"),
         }
         return Transport(self.api_url, **{**usual, **limits})
+
+    def client(self, node: str) -> Client:
+        """Return what speaks of `node` over the shared transport, with the token that was found for it.
+
+        Raises:
+            CredentialsError: There is none.
+        """
+        from hypernode.api.client import Client
+
+        return Client(node, token=self.token(node), transport=self.transport)
 
     def address(self, nodes: Sequence[str]) -> None:
         """Tell which nodes the command is about: an unnamed HYPERNODE_API_TOKEN counts only for a single one."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_failures
@@ -18,7 +18,10 @@ from hypernode.errors import HypernodeError
 from hypernode.printable import printable
 
 if TYPE_CHECKING:
+    from hypernode.api.client import Client
     from hypernode.fleet.ways import Way
+
+T = TypeVar("T")
 
 
 def read_one(
@@ -75,6 +78,34 @@ def read_chosen(
     with progress("reading", len(chosen)) as bar, link.executor() as executor:
         reader = link.reader(catalogue, ways)
         return read_nodes(reader, chosen, executor, keep=keep, names=lambda _: needed, on_node=bar.step)
+
+
+def ask_chosen(
+    link: Connection, selection: Selection, ask: Callable[[Client], T]
+) -> tuple[dict[str, T], dict[str, HypernodeError]]:
+    """Ask the API about each of the chosen nodes, and return what it said, and the errors of those that failed.
+
+    Args:
+        link: The way to it.
+        selection: Which nodes.
+        ask: Asks about one of them, on a thread of its own.
+    """
+    from hypernode.fleet.executors import for_each_node
+
+    chosen = choose(selection, link, naming_fleet(selection, link, link.catalogue()))
+    link.address(chosen)
+
+    def work(node: str) -> T:
+        with link.client(node) as client:
+            return ask(client)
+
+    with progress("reading", len(chosen)) as bar, link.executor() as executor:
+        return for_each_node(executor, chosen, work, on_node=bar.step)
+
+
+def columns_for(columns: Sequence[str], found: Collection[str], failures: Collection[str]) -> Sequence[str]:
+    """Return the columns of a table about these nodes: which node is only said where there are several."""
+    return columns if len(found) + len(failures) == 1 else ["node", *columns]
 
 
 def print_rows(

@@ -152,6 +152,17 @@ def choose(selection: Selection, connection: Connection, fleet: Fleet | None) ->
     return _without(named, selection.exclude, known=[*named, *map(check_node, selection.exclude)])
 
 
+def only_node(nodes: Sequence[str]) -> str:
+    """Return the one node that was given, else the own one.
+
+    Raises:
+        InputError: There are several, or a name is wrong.
+    """
+    if len(nodes) > 1:
+        raise InputError("this is done on one node at a time", hint="Give -n once")
+    return check_node(nodes[0]) if nodes else own_node()
+
+
 def own_node() -> str:
     """Return the node that the environment or the machine itself names.
 

@@ -21,6 +21,8 @@ class Odd:
     port: int = 0
     calls: list[str] = field(default_factory=list)
     """``METHOD path`` of each request."""
+    bodies: list[bytes] = field(default_factory=list)
+    """What came with each request."""
 
     @property
     def url(self) -> str:
@@ -39,6 +41,7 @@ def serving(respond: Respond, tls: ssl.SSLContext | None = None, **headers: str)
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             odd.calls.append(f"{self.command} {self.path}")
+            odd.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
             status, kind, body = respond(self.path)
             (self.send_response_only if "date" in headers else self.send_response)(status)
             self.send_header("Content-Type", kind)
@@ -50,7 +53,7 @@ def serving(respond: Respond, tls: ssl.SSLContext | None = None, **headers: str)
                 self.connection.recv(65536)  # a reset would come of leaving the client's first words unread
             self.wfile.write(body)
 
-        do_PATCH = do_CONNECT = do_GET  # noqa: N815
+        do_PATCH = do_CONNECT = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

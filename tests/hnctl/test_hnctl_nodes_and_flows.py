@@ -149,9 +149,9 @@ def test_an_odd_node_is_listed_as_far_as_it_can_be_and_keeps_no_other_from_it(
     assert listed.status == 3
     assert listed.err == "broken: the API answered a node that cannot be read (ip)\n"
     assert {row["node"]: (row["product"], row["labels"]) for row in listed.json["nodes"]} == {
-        "nulls": (None, []),
-        "labelled": (None, ["ticket=42", "demo"]),
-        "listed": ("FALCON_S", ["ticket=42", "demo"]),
+        "nulls": (None, {}),
+        "labelled": (None, {"ticket": "42", "demo": None}),
+        "listed": ("FALCON_S", {"ticket": "42", "demo": None}),
     }
     (failure,) = listed.json["failures"]
     assert (failure["node"], failure["code"]) == ("broken", "bad_answer")
@@ -186,6 +186,6 @@ def test_a_backup_that_is_reverted_has_an_unknown_outcome(
     assert watched.status == status
     told = (
         "kaasshop: create_backup uuid-of-create_backup was reverted, and its outcome is unknown\n"
-        "  hint: Often it is only a snapshot that takes long; look at the node's list of backups\n"
+        "  hint: Often it is only a snapshot that takes long; look for it with `hnctl backups list -n kaasshop`\n"
     )
     assert watched.err == told * hints

@@ -83,7 +83,7 @@ def watch(nodes: tuple[str, ...], output: str | None, **options: Any) -> Exit:
         if name == _BACKUP:
             print_note(
                 f"{node}: {name} {uuid} was reverted, and its outcome is unknown\n"
-                "  hint: Often it is only a snapshot that takes long; look at the node's list of backups"
+                f"  hint: Often it is only a snapshot that takes long; look for it with `hnctl backups list -n {node}`"
             )
     if not reverted:
         return Exit.OK

@@ -62,13 +62,13 @@ def show(name: str | None, output: str | None, **connection: Any) -> None:
     Example: hnctl nodes show kaasshop
     """
     from hnctl.render.listing import FORMAT_VERSION, cell, render_document
-    from hypernode.api.client import Client
+    from hypernode.api.labels import spell_labels
     from hypernode.names import check_node
 
     link = Connection(output=output, **connection)
     chosen = check_node(name) if name else own_node()
     link.address([chosen])
-    with Client(chosen, token=link.token(chosen), transport=link.transport) as client:
+    with link.client(chosen) as client:
         node = client.get_node().model_dump(mode="json")
     form = link.value("output")
     if form not in ("table", "markdown"):
@@ -76,4 +76,31 @@ def show(name: str | None, output: str | None, **connection: Any) -> None:
         return
     for field in ("product", "flavor"):
         node[field] = node[field]["name"] if node[field] else None
+    node["labels"] = spell_labels(node["labels"])
     print_data("\n".join(f"{field.replace('_', ' '):<18}{cell(value)}" for field, value in node.items()))
+
+
+@nodes.command(cls=Command)
+@click.argument("name", metavar="[NODE]", required=False, shell_complete=complete_node)
+@connection_options
+@output_option
+def relations(name: str | None, output: str | None, **connection: Any) -> None:
+    """Show what other nodes a node works with in a cluster.
+
+    Example: hnctl nodes relations kaasshop
+    """
+    from hnctl.printing import print_listing
+    from hnctl.render.listing import Listing
+    from hypernode.names import check_node
+
+    link = Connection(output=output, **connection)
+    chosen = check_node(name) if name else own_node()
+    link.address([chosen])
+    with link.client(chosen) as client:
+        found = client.get_relations()
+    sides = [("parent", each, each.parent) for each in found.parents]
+    sides += [("child", each, each.child) for each in found.children]
+    rows = [{"is": side, "node": other, **each.model_dump(mode="json")} for side, each, other in sides]
+    columns = ["node", "is", "type", "cluster_description"]
+    empty = f"{chosen} has no relations."
+    print_listing(Listing("relations", columns, rows, empty=empty), link.value("output"))
