@@ -20,6 +20,7 @@ from hypernode.version import __version__
 
 COMMANDS = {
     "allowlist": ("allowlist", "Show and change the addresses that may pass."),
+    "api": ("api", "Send any call to the API."),
     "apply": ("rollout", "Bring nodes to the fleet file, or carry out a plan that was reviewed before."),
     "attacks": ("attacks", "List the attacks that can be blocked, and block one."),
     "auth": ("auth", "Keep, list and try the API tokens of nodes."),
