@@ -22,6 +22,7 @@ class Odd:
     calls: list[str] = field(default_factory=list)
     """``METHOD path`` of each request."""
     bodies: list[bytes] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
     """What came with each request."""
 
     @property
@@ -41,6 +42,7 @@ def serving(respond: Respond, tls: ssl.SSLContext | None = None, **headers: str)
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             odd.calls.append(f"{self.command} {self.path}")
+            odd.headers.append(dict(self.headers))
             odd.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
             status, kind, body = respond(self.path)
             (self.send_response_only if "date" in headers else self.send_response)(status)
