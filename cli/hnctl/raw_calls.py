@@ -57,7 +57,7 @@ def _nothing(node: str, body: Mapping[str, Any], catalogue: Catalogue) -> Iterat
 
 
 _KINDS = tuple(
-    _Kind(method, re.compile(r"/v[0-9]+/" + path, re.IGNORECASE), command, needs)
+    _Kind(method, re.compile(r"(?:/api)?/v[0-9]+/" + path, re.IGNORECASE), command, needs)
     for method, path, command, needs in (
         ("PATCH", r"app/xgrade/([^/]+)", "products change", _product),
         ("POST", r"app/(order)", "orders create", _order),
