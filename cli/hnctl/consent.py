@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 import click
 
 from hnctl.options import option
+from hnctl.printing import print_note
 from hypernode.errors import NotAgreed
+from hypernode.printable import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,19 +25,17 @@ def confirm_option(metavar: str) -> Callable[[F], F]:
 
 
 def ask(what: str, *, yes: bool) -> None:
-    """Have `what`, a sentence without a full stop, agreed to with an ordinary yes.
+    """Tell `what` is about to be done, a sentence without a full stop, and have an ordinary yes said to it.
 
     Raises:
         NotAgreed: It was not; nothing was sent.
     """
     if yes:
         return
-    from hnctl.agreement import may_ask
+    from hnctl.agreement import ask as ask_for_yes
 
-    if not may_ask():
-        raise NotAgreed(f"{what}; nobody is there to say yes, and nothing was sent", hint="Add --yes")
-    if not click.confirm(f"{what}. Go on?", err=True):
-        raise NotAgreed("not agreed; nothing was sent")
+    print_note(printable(f"{what}."))
+    ask_for_yes("Go on?", yes=yes, undone="nothing was sent")
 
 
 def ask_for_name(name: str, why: str, *, confirm: Sequence[str], node: str | None = None) -> None:

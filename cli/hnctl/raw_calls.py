@@ -44,7 +44,8 @@ def _allowlist(node: str, body: Mapping[str, Any], catalogue: Catalogue) -> Iter
 
 
 def _product(node: str, body: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Agreement]:
-    yield f"{node}:product", f"{node}: another product costs money, and the shop is down for a part of the move"
+    name = f"{node}:{body.get('product')}"
+    yield name, f"{node}: another product costs money, and the shop is down for a part of the move"
 
 
 def _order(_: str, body: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Agreement]:

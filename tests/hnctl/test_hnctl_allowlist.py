@@ -127,8 +127,8 @@ def test_a_range_of_everybody_is_asked_about(ip: str, allowlist: Allowlist, ssh_
     refused = allowlist("add", "database", ip)
     assert refused.status == 5
     assert refused.err == (
-        f"Error: kaasshop: {ip} in the allowlist of database lets everybody in; "
-        "nobody is there to say yes, and nothing was sent\n  hint: Add --yes\n"
+        f"kaasshop: {ip} in the allowlist of database lets everybody in.\n"
+        "Error: nobody is there to say yes; nothing was sent\n  hint: Add --yes\n"
     )
     assert written(ssh_box) == []
     assert allowlist("add", "database", ip, "--yes").status == 0

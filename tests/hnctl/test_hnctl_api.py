@@ -104,7 +104,8 @@ def test_a_write_is_asked_about_and_sent_once(hnctl: Hnctl, box: Sandbox):
     assert refused.status == 5
     assert refused.err == (
         "`hnctl settings set` does the same, with its checks; here nothing is looked after.\n"
-        f"Error: PATCH {APP} is sent with the token of kaasshop; nobody is there to say yes, and nothing was sent\n"
+        f"PATCH {APP} is sent with the token of kaasshop.\n"
+        "Error: nobody is there to say yes; nothing was sent\n"
         "  hint: Add --yes\n"
     )
     assert writes(box) == []
@@ -137,7 +138,7 @@ def test_what_would_end_a_node_is_never_sent(words: tuple[str, ...], says: str, 
         (("PATCH", APP, "-d", '{"password_auth": false}'), "kaasshop:password_auth"),
         (("POST", "/v2/whitelist/kaasshop/", "-d", '{"type": "ssh", "ip": "192.0.2.9"}'), "kaasshop:allowlist.ssh"),
         (("DELETE", "/v2/whitelist/kaasshop/", "-d", '{"type": "ssh", "ip": "192.0.2.9"}'), "kaasshop:allowlist.ssh"),
-        (("PATCH", "/v2/app/xgrade/kaasshop/", "-d", '{"product": "FALCON_L_202203"}'), "kaasshop:product"),
+        (("PATCH", "/v2/app/xgrade/kaasshop/", "-d", '{"product": "FALCON_L_202203"}'), "kaasshop:FALCON_L_202203"),
         (("POST", "/v2/app/order/", "-n", "kaasshop", "-d", '{"app_name": "x", "product": "Y"}'), "x:Y"),
     ],
     ids=str,
