@@ -158,7 +158,7 @@ def test_defect_03_answers_are_typed_values_and_never_bare_responses(shop: Sandb
         assert all(isinstance(backup, Backup) for backup in node.backups.iter())
         reading = {operation.name for operation in iter_operations() if operation.method in ("GET", "OPTIONS")}
         for name in sorted(reading - {"get_next_best_product", "get_sla", "get_product"}):
-            answered = CALLS[name](node)
+            answered = CALLS[name](node, "")
             items = answered if isinstance(answered, list | tuple) else [answered]
             assert not [item for item in items if isinstance(item, requests.Response)], name
     assert issubclass(Annotation, ApiModel)
