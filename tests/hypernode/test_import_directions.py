@@ -60,6 +60,8 @@ ONLY_IMPORTERS = {
 
 PURE = [
     "fleet/drift.py",
+    "fleet/fit.py",
+    "fleet/preview.py",
     "fleet/lists.py",
     "fleet/managed.py",
     "fleet/ignores.py",
