@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 
 import click
 
+from hnctl.consent import ask, may_ask
 from hnctl.printing import print_data, print_note
 from hypernode.catalogue import Catalogue
-from hypernode.errors import NotAgreed
 from hypernode.fleet.fit import Need
 from hypernode.fleet.managed import managed
 from hypernode.fleet.plan import Confirmation, Plan
@@ -63,30 +62,6 @@ def show_plan(
 
     text = capture(render_plan(plan, unread, verbose=verbose, needs=needs), stderr=stderr)
     (print_note if stderr else print_data)(text)
-
-
-def may_ask() -> bool:
-    """Tell whether somebody is at a terminal to answer."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def ask(question: str, *, yes: bool, undone: str) -> None:
-    """Have an ordinary yes said to `question`, unless it was given.
-
-    Args:
-        question: Asked on a terminal.
-        yes: Whether it was given.
-        undone: What a refusal says at its end, as ``nothing was restarted``.
-
-    Raises:
-        NotAgreed: Nobody said yes.
-    """
-    if yes:
-        return
-    if not may_ask():
-        raise NotAgreed(f"nobody is there to say yes; {undone}", hint="Add --yes")
-    if not click.confirm(question, err=True):
-        raise NotAgreed(f"not agreed; {undone}")
 
 
 def _ask_for_hazards(plan: Plan, confirmations: Sequence[Confirmation]) -> list[Confirmation]:

@@ -51,10 +51,8 @@ def check_parent(name: str, nodes: Sequence[str]) -> str:
 @contextmanager
 def branchers_of(link: Connection, parent: str) -> Iterator[Branchers]:
     """Give the Branchers of one node, whose token is theirs too."""
-    from hypernode.api.client import Client
-
     link.address([parent])
-    with Client(parent, token=link.token(parent), transport=link.transport) as client:
+    with link.client(parent) as client:
         yield client.branchers
 
 
@@ -128,10 +126,8 @@ def read_accounts(
     link.address(parents)
 
     def read(parent: str) -> BrancherAccount | HypernodeError:
-        from hypernode.api.client import Client
-
         try:
-            with Client(parent, token=link.token(parent), transport=link.transport) as client:
+            with link.client(parent) as client:
                 return client.branchers.account()
         except HypernodeError as exc:
             return exc
@@ -151,14 +147,12 @@ def end_branchers(
         link: The way to the API.
         wanted: Their rows, each with the `name` and the `parent`.
     """
-    from hypernode.api.client import Client
-
     done: list[dict[str, Any]] = []
     failures: dict[str, HypernodeError] = {}
     for place, row in enumerate(wanted):
         name, parent = row["name"], row["parent"]
         try:
-            with Client(parent, token=link.token(parent), transport=link.transport) as client:
+            with link.client(parent) as client:
                 was_there = client.branchers.destroy(name)
         except HypernodeError as exc:
             failures[name] = exc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -24,18 +25,39 @@ def confirm_option(metavar: str) -> Callable[[F], F]:
     )
 
 
-def ask(what: str, *, yes: bool) -> None:
+def may_ask() -> bool:
+    """Tell whether somebody is at a terminal to answer."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str, *, yes: bool, undone: str) -> None:
+    """Have an ordinary yes said to `question`, unless it was given.
+
+    Args:
+        question: Asked on a terminal.
+        yes: Whether it was given.
+        undone: What a refusal says at its end, as ``nothing was restarted``.
+
+    Raises:
+        NotAgreed: Nobody said yes.
+    """
+    if yes:
+        return
+    if not may_ask():
+        raise NotAgreed(f"nobody is there to say yes; {undone}", hint="Add --yes")
+    if not click.confirm(question, err=True):
+        raise NotAgreed(f"not agreed; {undone}")
+
+
+def ask_to_send(what: str, *, yes: bool) -> None:
     """Tell `what` is about to be done, a sentence without a full stop, and have an ordinary yes said to it.
 
     Raises:
         NotAgreed: It was not; nothing was sent.
     """
-    if yes:
-        return
-    from hnctl.agreement import ask as ask_for_yes
-
-    print_note(printable(f"{what}."))
-    ask_for_yes("Go on?", yes=yes, undone="nothing was sent")
+    if not yes:
+        print_note(printable(f"{what}."))
+        ask("Go on?", yes=yes, undone="nothing was sent")
 
 
 def ask_for_name(name: str, why: str, *, confirm: Sequence[str], node: str | None = None) -> None:
@@ -52,8 +74,6 @@ def ask_for_name(name: str, why: str, *, confirm: Sequence[str], node: str | Non
     """
     if name in confirm:
         return
-    from hnctl.agreement import may_ask
-
     if may_ask() and click.prompt(f"{why}.\nType {name} to agree", err=True, default="", show_default=False) == name:
         return
     raise NotAgreed(f"{why}; it was not confirmed, and nothing was sent", hint=f"--confirm {name} allows it", node=node)

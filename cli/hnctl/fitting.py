@@ -13,7 +13,6 @@ from hypernode.fleet.fit import VARNISH, increase, next_with_varnish
 
 if TYPE_CHECKING:
     from hypernode.api.models import Product, ProductChange
-    from hypernode.api.products import Products
     from hypernode.fleet.compare import Comparison
     from hypernode.fleet.fit import Need
 
@@ -37,7 +36,7 @@ def fitted(link: Connection, comparison: Comparison) -> Comparison:
 
 
 def _look_up(link: Connection, needs: Sequence[Need]) -> tuple[Need, ...]:
-    offered = {product.code: product for product in _products(link, needs[0].node).list()}
+    offered = {product.code: product for product in link.client(needs[0].node).products.list()}
     priced = [_priced(need, offered) for need in needs]
     with link.executor() as executor:
         changes = list(executor.map(lambda need: _ask(link, need), priced))
@@ -54,12 +53,6 @@ def _ask(link: Connection, need: Need) -> ProductChange | None:
     if need.wanted is None:
         return None
     try:
-        return _products(link, need.node).check(need.wanted)
+        return link.client(need.node).products.check(need.wanted)
     except NotFound:
         return None
-
-
-def _products(link: Connection, node: str) -> Products:
-    from hypernode.api.products import Products
-
-    return Products(link.transport, node, link.token(node))

@@ -97,7 +97,7 @@ def agree_by_name(check: Check, confirmed: Sequence[str], *, yes: bool) -> None:
     Raises:
         UnsafePlan: Nobody did, or something speaks against it.
     """
-    from hnctl.agreement import may_ask
+    from hnctl.consent import may_ask
 
     reasons, word = check.obstacles(), f"{check.node}:{check.then.code}"
     agreed = word in confirmed

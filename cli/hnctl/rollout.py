@@ -14,9 +14,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hnctl.agreement import agree, may_ask
+from hnctl.agreement import agree
 from hnctl.comparing import compare_nodes
 from hnctl.connection import Connection
+from hnctl.consent import may_ask
 from hnctl.exits import Exit, exit_for_run
 from hnctl.gates import make_prober
 from hnctl.printing import print_data, print_listing, print_note

@@ -79,7 +79,7 @@ def test_a_node_without_a_logbook_has_no_flows(hnctl: Hnctl, box: Sandbox):
 @pytest.mark.parametrize("command", ["list", "watch"])
 def test_a_logbook_is_of_one_node(command: str, hnctl: Hnctl, box: Sandbox):
     refused = hnctl("flows", command, "-n", "kaasshop", "-n", "theeplein")
-    assert (refused.status, refused.err) == (64, "Error: a logbook belongs to one node\n  hint: Give -n once\n")
+    assert (refused.status, refused.err) == (64, "Error: this is done on one node at a time\n  hint: Give -n once\n")
     assert box.log() == []
 
 

@@ -9,7 +9,7 @@ import click
 
 from hnctl.command import Command
 from hnctl.connection import Connection
-from hnctl.consent import ask, ask_for_name, confirm_option, yes_option
+from hnctl.consent import ask_for_name, ask_to_send, confirm_option, yes_option
 from hnctl.exits import Exit
 from hnctl.options import connection_options, node_option, nodes_through_api_options, option, output_option
 from hnctl.printing import print_either, print_note
@@ -195,7 +195,7 @@ def _agree(
             ask_for_name(name, f"{node}: {hazard.text}", confirm=confirm, node=node)
     for hazard in hazards:
         if hazard.kind == "opens":
-            ask(f"{node}: {hazard.text}", yes=yes)
+            ask_to_send(f"{node}: {hazard.text}", yes=yes)
 
 
 def _still(address: str, left: Sequence[str]) -> str:

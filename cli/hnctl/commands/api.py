@@ -13,7 +13,7 @@ import click
 from hnctl.command import Command
 from hnctl.completion import complete_file
 from hnctl.connection import Connection
-from hnctl.consent import ask, ask_for_name, confirm_option, yes_option
+from hnctl.consent import ask_for_name, ask_to_send, confirm_option, yes_option
 from hnctl.options import connection_options, node_option, option
 from hnctl.printing import print_data, print_note
 from hnctl.selection import only_node
@@ -88,7 +88,7 @@ def api(
                 print_note(f"`hnctl {command}` does the same, with its checks; here nothing is looked after.")
             for name, why in agreements:
                 ask_for_name(printable(name), printable(why), confirm=confirm)
-            ask(f"{method} {path} is sent with the token of {node}", yes=yes)
+            ask_to_send(f"{method} {path} is sent with the token of {node}", yes=yes)
             answer = client.raw.write(method, path, body, secrets=list(_secrets(body, catalogue)))
             at = "" if answer.location is None else f", Location: {redact(answer.location, [token])}"
             print_note(printable(f"{answer.status}{at}"))

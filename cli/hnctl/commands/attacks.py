@@ -8,7 +8,7 @@ import click
 
 from hnctl.command import Command
 from hnctl.connection import Connection
-from hnctl.consent import ask, yes_option
+from hnctl.consent import ask_to_send, yes_option
 from hnctl.options import connection_options, node_option, output_option
 from hnctl.printing import print_either, print_note
 from hnctl.selection import only_node
@@ -66,7 +66,7 @@ def block(name: str, nodes: tuple[str, ...], yes: bool, **options: Any) -> None:
         if name not in known:
             raise _unknown(name, list(known))
         print_note(printable(f"{name}: {known[name]}"))
-        ask(
+        ask_to_send(
             f"{node}: rules against {name} are put into {_FOLDER}; no call undoes that, the file is removed by hand",
             yes=yes,
         )

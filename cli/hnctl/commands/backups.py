@@ -8,7 +8,7 @@ import click
 
 from hnctl.command import Command
 from hnctl.connection import Connection
-from hnctl.consent import ask, yes_option
+from hnctl.consent import ask_to_send, yes_option
 from hnctl.exits import Exit
 from hnctl.options import connection_options, node_option, nodes_through_api_options, output_option
 from hnctl.printing import print_either, print_note
@@ -64,7 +64,7 @@ def create(nodes: tuple[str, ...], yes: bool, **options: Any) -> None:
     link, node = Connection(**options), only_node(nodes)
     link.address([node])
     with link.client(node) as client:
-        ask(f"{node}: a backup is made now", yes=yes)
+        ask_to_send(f"{node}: a backup is made now", yes=yes)
         try:
             said = client.backups.create()
         except Rejected as exc:

@@ -77,7 +77,7 @@ def create(
 
     Example: hnctl brancher create -n kaasshop --ttl 4h --label ticket=42 --clear cron,supervisor --wait
     """
-    from hnctl.agreement import ask
+    from hnctl.consent import ask
     from hnctl.render.branchers import announcement
     from hypernode.api.branchers import check_labels
 

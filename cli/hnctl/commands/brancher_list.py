@@ -119,7 +119,7 @@ def delete(names: tuple[str, ...], nodes: tuple[str, ...], yes: bool, **options:
 
     Example: hnctl brancher delete kaasshop-eph7h2k9q
     """
-    from hnctl.agreement import ask
+    from hnctl.consent import ask
     from hnctl.reading import print_rows
     from hnctl.render.branchers import brancher_row, minutes_in_words
     from hnctl.render.listing import cell

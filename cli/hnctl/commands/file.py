@@ -130,7 +130,6 @@ def explain(node: str, name: str, file: str | None, refresh: bool, output: str |
 
 
 def _newest_flows(link: Connection, node: str) -> Sequence[Flow]:
-    from hypernode.api.client import Client
 
-    with Client(node, token=link.token(node), transport=link.transport) as client:
+    with link.client(node) as client:
         return client.flows.newest()

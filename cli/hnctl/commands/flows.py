@@ -11,9 +11,7 @@ from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.options import connection_options, node_option, option, output_option, wait_options
 from hnctl.printing import print_data, print_note
-from hnctl.selection import own_node
-from hypernode.errors import InputError
-from hypernode.names import check_node
+from hnctl.selection import only_node
 
 if TYPE_CHECKING:
     from hypernode.api.flows import Flows
@@ -42,7 +40,7 @@ def list_(nodes: tuple[str, ...], limit: int, output: str | None, **connection: 
     from hnctl.render.listing import Listing
 
     link = Connection(output=output, **connection)
-    node = _one(nodes)
+    node = only_node(nodes)
     rows = [_row(flow) for flow in _flows(link, node).iter(limit)]
     columns = ["name", "state", "progress", "created_at", "uuid"]
     print_listing(Listing("flows", columns, rows, empty="No flows."), link.value("output"))
@@ -65,7 +63,7 @@ def watch(nodes: tuple[str, ...], output: str | None, **options: Any) -> Exit:
     from hypernode.api.flows import watch as follow
 
     link = Connection(output=output, **options)
-    node = _one(nodes)
+    node = only_node(nodes)
     form = link.value("output")
     reverted: dict[str, str] = {}
     logbook = _flows(link, node)
@@ -88,12 +86,6 @@ def watch(nodes: tuple[str, ...], output: str | None, **options: Any) -> Exit:
     if not reverted:
         return Exit.OK
     return Exit.UNKNOWN if set(reverted.values()) == {_BACKUP} else Exit.FAILED
-
-
-def _one(nodes: tuple[str, ...]) -> str:
-    if len(nodes) > 1:
-        raise InputError("a logbook belongs to one node", hint="Give -n once")
-    return check_node(nodes[0]) if nodes else own_node()
 
 
 def _flows(link: Connection, node: str) -> Flows:

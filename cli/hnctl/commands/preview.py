@@ -59,9 +59,10 @@ def preview(
 
     Example: hnctl preview -f fleet.yaml -n kaasshop --clear cron,supervisor
     """
-    from hnctl.agreement import ask, show_plan
+    from hnctl.agreement import show_plan
     from hnctl.branchers import branchers_of, choose_parent
     from hnctl.comparing import compare_nodes
+    from hnctl.consent import ask
     from hnctl.preview import Preview
     from hnctl.render.branchers import announcement
     from hnctl.render.preview import preview_document, render_preview

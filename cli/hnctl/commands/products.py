@@ -12,10 +12,9 @@ from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.options import connection_options, node_option, option, output_option
 from hnctl.printing import print_data, print_either, print_listing, print_note
-from hnctl.selection import own_node
+from hnctl.selection import only_node
 from hnctl.value_types import SECONDS, TICK, ZonedMoment
 from hypernode.errors import InputError
-from hypernode.names import check_node
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -242,13 +241,9 @@ def _tell(link: Connection, found: Check, result: str, text: str) -> Exit:
 
 def _client(link: Connection, nodes: tuple[str, ...]) -> Client:
     """Return a client of the node that is meant: the one of -n, else our own."""
-    from hypernode.api.client import Client
-
-    if len(nodes) > 1:
-        raise InputError("one node is meant", hint="Give -n once")
-    node = check_node(nodes[0]) if nodes else own_node()
+    node = only_node(nodes)
     link.address([node])
-    return Client(node, token=link.token(node), transport=link.transport)
+    return link.client(node)
 
 
 def _print_product(link: Connection, product: Product) -> None:

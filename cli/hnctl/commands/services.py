@@ -86,7 +86,7 @@ def _find(link: Connection, services: Sequence[str], nodes: tuple[str, ...], fil
 
 
 def _agree(chosen: Mapping[str, Servicectl], *, yes: bool) -> None:
-    from hnctl.agreement import ask
+    from hnctl.consent import ask
     from hypernode.printable import printable
 
     if yes:
