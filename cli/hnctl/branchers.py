@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from hnctl.connection import Connection
 from hnctl.printing import print_note
 from hnctl.selection import own_node
-from hypernode.errors import ApiError, ConnectionFailed, HypernodeError, InputError, InvalidNode, OutcomeUnknown
+from hypernode.errors import (
+    ApiError,
+    ConnectionFailed,
+    FlowError,
+    HypernodeError,
+    InputError,
+    InvalidNode,
+    OutcomeUnknown,
+)
 from hypernode.names import check_brancher, check_node, parent_of
 
 if TYPE_CHECKING:
@@ -61,8 +69,10 @@ def server_now(link: Connection) -> datetime:
     return link.transport.server_time(datetime.now(UTC))
 
 
-def wait_for(link: Connection, branchers: Branchers, name: str, *, within: float) -> Brancher:
-    """Wait until `name` can be worked with, telling what it waits for, and what to do when that is broken off.
+def wait_for(link: Connection, branchers: Branchers, name: str, *, within: float, kept: bool = True) -> Brancher:
+    """Wait until `name` can be worked with, telling what it waits for.
+
+    With `kept` it is told what to do when that is broken off; else it is ended then.
 
     Raises:
         FlowFailed, FlowTimedOut: As `Branchers.wait`.
@@ -88,13 +98,19 @@ def wait_for(link: Connection, branchers: Branchers, name: str, *, within: float
                 on_phase=tell,
             )
     except KeyboardInterrupt:
-        print_note(f"{name} goes on. {paid}")
+        if kept:
+            print_note(f"{name} goes on. {paid}")
+        raise
+    except FlowError as exc:
+        exc.hint = exc.hint if kept else None
         raise
     except (ConnectionFailed, ApiError) as exc:
         if not may_be_sent_again(exc):
             raise
         raise OutcomeUnknown(
-            f"{name} was made, and whether it can be used is not known: {exc.message}", hint=paid, node=name
+            f"{name} was made, and whether it can be used is not known: {exc.message}",
+            hint=paid if kept else None,
+            node=name,
         ) from exc
 
 

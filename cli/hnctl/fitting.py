@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,16 +38,24 @@ def fitted(link: Connection, comparison: Comparison) -> Comparison:
 
 def _look_up(link: Connection, needs: Sequence[Need]) -> tuple[Need, ...]:
     offered = {product.code: product for product in link.client(needs[0].node).products.list()}
-    priced = [_priced(need, offered) for need in needs]
+    priced = [_priced(link, need, offered) for need in needs]
     with link.executor() as executor:
         changes = list(executor.map(lambda need: _ask(link, need), priced))
     return tuple(replace(need, change=change) for need, change in zip(priced, changes, strict=True))
 
 
-def _priced(need: Need, offered: dict[str, Product]) -> Need:
+def _priced(link: Connection, need: Need, offered: dict[str, Product]) -> Need:
     wanted = next_with_varnish(need.current, offered.values()) if need.setting == VARNISH else need.wanted
-    now, then = offered.get(need.current), offered.get(wanted or "")
-    return replace(need, wanted=wanted, price=now.price if now else None, wanted_price=then.price if then else None)
+    price, then = (_price(link, need.node, code, offered) for code in (need.current, wanted))
+    return replace(need, wanted=wanted, price=price, wanted_price=then)
+
+
+def _price(link: Connection, node: str, code: str | None, offered: dict[str, Product]) -> int | None:
+    """Return the price of a product, also of one that is on offer no more; None: the API tells none."""
+    if code is not None and code not in offered:
+        with suppress(NotFound):
+            offered[code] = link.client(node).products.get(code)
+    return offered[code].price if code in offered else None
 
 
 def _ask(link: Connection, need: Need) -> ProductChange | None:

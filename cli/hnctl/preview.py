@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,24 @@ from hnctl.connection import Connection
 from hnctl.gates import make_prober
 from hnctl.printing import print_note
 from hypernode.allowlists import Entries
+from hypernode.api.branchers import new_label
 from hypernode.api.fpm import get_fpm_status, parse_workers
 from hypernode.api.pages import NoPage, Pages
 from hypernode.catalogue import Catalogue
 from hypernode.errors import HypernodeError
 from hypernode.fleet.bring import Options, Outcome, bring
 from hypernode.fleet.compare import Desired
-from hypernode.fleet.gates import HttpGate
+from hypernode.fleet.gates import HttpGate, names_of
 from hypernode.fleet.plan import make_plan
-from hypernode.fleet.preview import Judged, Look, PageLook, judge_preview, shown_settings
+from hypernode.fleet.preview import (
+    Judged,
+    Look,
+    PageLook,
+    is_elsewhere,
+    judge_preview,
+    not_of_the_copy,
+    shown_settings,
+)
 
 if TYPE_CHECKING:
     from hypernode.api.branchers import Branchers
@@ -66,20 +76,25 @@ class Preview:
         try:
             self.copy = self._make(ttl, clear)
             print_note(f"{self.copy.name} was made, and is paid for from now on.")
-            wait_for(self.link, self.branchers, self.copy.name, within=within)
+            wait_for(self.link, self.branchers, self.copy.name, within=within, kept=keep)
             return self._try(self.copy.name)
         finally:
             if self.copy is not None and not keep:
                 self._end(self.copy.name)
 
     def _make(self, ttl: float, clear: tuple[str, ...]) -> Brancher:
+        ours = new_label()
         try:
-            return self.branchers.create(labels={"preview": self.node}, clear_services=clear, ttl=ttl)
+            return self.branchers.create(labels={"preview": self.node}, clear_services=clear, ttl=ttl, ours=ours)
         except KeyboardInterrupt:
-            print_note(
-                f"Interrupted: whether a copy was made is not known. Look: hnctl brancher list -n {self.node}\n"
-                "  Once its time limit is over, hnctl brancher reap ends it."
-            )
+            # Its answer may be on the way: whoever is found by our label is ended like any other.
+            with suppress(HypernodeError):
+                self.copy = self.branchers.find_made(ours)
+            if self.copy is None:
+                print_note(
+                    f"Interrupted: whether a copy was made is not known. Look: hnctl brancher list -n {self.node}\n"
+                    "  Once its time limit is over, hnctl brancher reap ends it."
+                )
             raise
 
     def _try(self, copy: str) -> Judged:
@@ -100,11 +115,14 @@ class Preview:
         return judge_preview(self.outcome, self.before, self.after)
 
     def _look(self, copy: str, names: list[str]) -> Look:
-        prober = make_prober(self.link, self.desired.rules.gates)
+        gates = self.desired.rules.gates
+        prober = make_prober(self.link, gates)
+        elsewhere = {name for name, gate in zip(names_of(gates), gates, strict=True) if is_elsewhere(gate)}
         detail = self.link.reader(self.catalogue, {}).read(copy)
+        found = prober.try_on(copy) if prober is not None else ()
         return Look(
             shown_settings(detail, names, lambda name, raw: self.catalogue[name].typed(raw)),
-            prober.try_on(copy) if prober is not None else (),
+            tuple(not_of_the_copy(finding) if finding.gate in elsewhere else finding for finding in found),
             self._pages(copy),
             self._workers(copy),
         )
@@ -113,7 +131,7 @@ class Preview:
         pages = Pages(ca_file=self.link.value("ca_file"))
         found = {}
         for gate in self.desired.rules.gates:
-            if isinstance(gate, HttpGate):
+            if isinstance(gate, HttpGate) and not is_elsewhere(gate):
                 url = gate.url.replace("{node}", copy)
                 started = time.monotonic()
                 page = pages.fetch(url, gate.timeout, expected=gate.status)
@@ -131,13 +149,23 @@ class Preview:
     def _end(self, copy: str) -> None:
         """End the copy; that it cannot be ended is told, and not raised over whatever else went wrong."""
         try:
-            there = self.branchers.find(copy)
-            self.minutes = None if there is None else there.minutes
+            with suppress(HypernodeError):  # its minutes are nice to know, and no more
+                self.minutes = self.branchers.get(copy).minutes
             self.branchers.destroy(copy)
-            self.ended = True
-        except HypernodeError as exc:
+        except (HypernodeError, KeyboardInterrupt) as exc:
+            why = exc.message if isinstance(exc, HypernodeError) else "it was interrupted"
             print_note(
-                f"{copy} could not be ended: {exc.message}\n"
-                f"  It is paid for. End it: hnctl brancher delete {copy}\n"
+                f"Whether {copy} was ended is not known: {why}\n"
+                f"  It is paid for until it is. End it: hnctl brancher delete {copy}\n"
                 "  Once its time limit is over, hnctl brancher reap ends it too."
             )
+            if isinstance(exc, KeyboardInterrupt):
+                raise
+        else:
+            self.ended = True
+            print_note(f"{copy} was ended{after(self.minutes)}.")
+
+
+def after(minutes: int | None) -> str:
+    """Return how long a Brancher was paid for, in words that follow on ``ended``."""
+    return "" if minutes is None else f" after {minutes} started minute{'s' * (minutes != 1)}"

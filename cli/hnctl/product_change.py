@@ -7,8 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
-
+from hnctl.consent import ask_for_name
 from hypernode.errors import NodeIsBusy, NotFound, PlanIsStale, UnsafePlan
 
 if TYPE_CHECKING:
@@ -86,25 +85,18 @@ def check_still_so(client: Client, check: Check, *, ignore_running: bool) -> Non
         )
 
 
-def agree_by_name(check: Check, confirmed: Sequence[str], *, yes: bool) -> None:
+def agree_by_name(check: Check, confirmed: Sequence[str]) -> None:
     """Have the node and the product named, after `check` was shown; no ordinary yes counts.
 
     Args:
         check: What is to be done.
         confirmed: ``NODE:CODE`` as it was given.
-        yes: Whether nothing is to be asked.
 
     Raises:
-        UnsafePlan: Nobody did, or something speaks against it.
+        UnsafePlan: Something speaks against it.
+        NotAgreed: Nobody did.
     """
-    from hnctl.consent import may_ask
-
-    reasons, word = check.obstacles(), f"{check.node}:{check.then.code}"
-    agreed = word in confirmed
-    if not agreed and not reasons and not yes and may_ask():
-        agreed = click.prompt(f"Type {word} to agree to it", err=True, default="", show_default=False) == word
-    if not agreed:
-        what = f"{check.node}: {check.now.code} -> {check.then.code} costs money, and the shop is down for a part of it"
-        reasons.append((what, f"--confirm {word} allows it"))
-    if reasons:
+    if reasons := check.obstacles():
         raise UnsafePlan(reasons)
+    what = f"{check.node}: {check.now.code} -> {check.then.code} costs money, and the shop is down for a part of it"
+    ask_for_name(f"{check.node}:{check.then.code}", what, confirm=confirmed, node=check.node)

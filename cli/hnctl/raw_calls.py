@@ -30,7 +30,10 @@ def _settings(node: str, body: Mapping[str, Any], catalogue: Catalogue) -> Itera
         setting = catalogue.get(name)
         if setting is None:
             continue
-        for hazard in setting.risk.hazards(setting.typed(raw)):
+        typed = setting.typed(raw)
+        # The API may read more words as a yes or a no than we do, so what we cannot read can be either.
+        odd = setting.type == "boolean" and not isinstance(typed, bool)
+        for hazard in setting.risk.hazards(None if odd else typed):
             text = getattr(setting.risk, hazard).text.rstrip(".")
             yield f"{node}:{name}", f"{node}: {name}: {text}"
 

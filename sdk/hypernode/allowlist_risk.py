@@ -56,11 +56,6 @@ def judge(
     return (*opened, *(_judge_ssh(old, new, own) if type == SSH else ()))
 
 
-def may_lock_out(type: str, before: Collection[str], after: Collection[str]) -> bool:  # noqa: A002
-    """Tell whether `judge` finds that a change can close a door to whoever makes it, whose address is not known."""
-    return any(hazard.kind == "locks_out" for hazard in judge(type, before, after))
-
-
 def _judge_ssh(old: set[str], new: set[str], own: str | None) -> Iterator[ListHazard]:
     if not new:
         if old:

@@ -6,7 +6,7 @@ For plans the list of one type is a setting called ``allowlist.TYPE`` (CONTRACT.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 PREFIX = "allowlist."
 TYPES = ("database", "ftp", "phpmyadmin", "ssh", "waf")
@@ -51,11 +51,15 @@ class Entries(Mapping[str, str]):
     own JSON form too.
     """
 
-    __slots__ = ("_descriptions",)
+    __slots__ = ("_descriptions", "gone")
 
-    def __init__(self, descriptions: Mapping[str, str]) -> None:
+    gone: frozenset[str]
+    """Addresses that are to be taken away; what is in neither is somebody else's and left alone."""
+
+    def __init__(self, descriptions: Mapping[str, str], gone: Iterable[str] = ()) -> None:
         spelled = {canonical(ip): description for ip, description in descriptions.items()}
         self._descriptions = {ip: spelled[ip] for ip in sorted(spelled, key=_rank)}
+        self.gone = frozenset(gone)
 
     def __getitem__(self, ip: str) -> str:
         return self._descriptions[ip]
@@ -81,6 +85,14 @@ class Entries(Mapping[str, str]):
     def __or__(self, other: Mapping[str, str]) -> Entries:
         """Return both together; where both have an address, the description of `other` stays."""
         return Entries({**self._descriptions, **other})
+
+    def in_place_of(self, before: Mapping[str, str]) -> Entries:
+        """Return these with all of `before` that they lack as `gone`."""
+        return Entries(self._descriptions, before.keys() - self.keys())
+
+    def are_there(self, found: Mapping[str, str]) -> bool:
+        """Tell whether `found` has all of these and nothing that is to be gone."""
+        return self.keys() <= found.keys() and not self.gone & found.keys()
 
     def count(self) -> str:
         """Return how many there are, in words."""

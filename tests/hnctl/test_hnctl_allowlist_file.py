@@ -12,8 +12,10 @@ import yaml
 from jsonschema import Draft202012Validator
 from runs import Hnctl, boxed
 
+from hypernode.api.allowlist import Allowlist
 from hypernode.api.client import Client
-from hypernode.errors import SafetyError
+from hypernode.api.flows import Flows
+from hypernode.errors import Rejected, SafetyError
 from hypernode.fleet.managed import refuse_lists
 from hypernode.sandbox.server import Sandbox
 
@@ -103,7 +105,7 @@ def test_a_lock_out_is_refused_with_yes_and_done_with_its_confirmation(hnctl: Hn
     refused = hnctl("apply", "--yes")
     assert refused.status == 5
     assert "kaasshop: allowlist.ssh no entries -> 2 entries" in refused.err
-    assert "may lock people out: SSH is open to all without an entry" in refused.err
+    assert "may lock people out: the first entry of ssh closes SSH for everybody else" in refused.err
     assert "--confirm kaasshop:allowlist.ssh allows it" in refused.err
     assert methods(box) == []
     assert hnctl("apply", "--yes", "--confirm", "kaasshop:allowlist.ssh").status == 0
@@ -126,7 +128,7 @@ def test_a_type_that_the_api_does_not_know_is_its_refusal(hnctl: Hnctl, box: San
     done = hnctl("apply", "--yes", "-n", "kaasshop")
     assert done.status == 1
     assert "kaasshop" in done.err
-    assert "phpmyadmin 192.0.2.9: the API refused it (400)" in done.err
+    assert "the allowlist of phpmyadmin: the API refused it (400)" in done.err
     assert "`hnctl allowlist types -n kaasshop` lists the types that the node takes" in done.err
 
 
@@ -138,6 +140,53 @@ def test_a_list_that_changed_meanwhile_makes_the_plan_stale(hnctl: Hnctl, box: S
     assert stale.status == 5
     assert "the node changed since the plan was made: allowlist.database is now" in stale.err
     assert set(there(box)) == {"203.0.113.5"}
+
+
+def test_half_a_list_is_named_gone_on_with_and_taken_back(
+    hnctl: Hnctl, box: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (folder / "fleet.yaml").write_text(SSH)
+    add, added = Allowlist.add, 0
+
+    def once(self: Allowlist, *entry: str) -> bool:
+        nonlocal added
+        added += 1
+        if added == 2:
+            raise Rejected("the API refused it (400): ip: no IPv6", status=400)
+        return add(self, *entry)
+
+    monkeypatch.setattr(Allowlist, "add", once)
+    confirmed = ["--yes", "--confirm", "kaasshop:allowlist.ssh"]
+    half = hnctl("apply", *confirmed)
+    assert half.status == 1
+    assert "the allowlist of ssh: the API refused it (400): ip: no IPv6; changed before it: +192.0.2.9" in half.err
+    assert hnctl("rollback", "last", "--yes").status == 0
+    assert there(box, "ssh") == {}
+    added = 0
+    hnctl("apply", *confirmed)
+    assert set(there(box, "ssh")) == {"192.0.2.9"}
+    assert hnctl("resume", "last", "--yes").status == 0
+    assert len(there(box, "ssh")) == 2
+
+
+def test_an_entry_that_comes_in_at_the_last_moment_is_left_alone(
+    hnctl: Hnctl, box: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    blocking = Flows.blocking
+
+    def meanwhile(self: Flows) -> Any:
+        with client(box) as api:
+            api.allowlist.add("database", "198.51.100.7", "a colleague")
+        return blocking(self)
+
+    monkeypatch.setattr(Flows, "blocking", meanwhile)
+    assert hnctl("apply", "--yes", "-n", "kaasshop").status == 0
+    assert set(there(box)) == {"192.0.2.9", "2001:db8::/32", "198.51.100.7"}
+
+
+def test_opening_a_list_to_everybody_is_told_before_it_is_agreed_to(hnctl: Hnctl, box: Sandbox, folder: Path):
+    (folder / "fleet.yaml").write_text(OFFICE.replace("192.0.2.9", "0.0.0.0/0"))
+    assert "0.0.0.0/0 in the allowlist of database lets everybody in." in hnctl("diff").out
 
 
 def test_a_run_is_taken_back(hnctl: Hnctl, box: Sandbox):

@@ -15,6 +15,8 @@ from greeters import greeting, unused_port
 from processes import start
 from runs import Hnctl, boxed
 
+from hypernode.api.branchers import Branchers
+from hypernode.errors import TryLater
 from hypernode.sandbox.server import Sandbox
 
 PREVIEW = ["preview", "-n", "kaasshop", "--yes"]
@@ -65,7 +67,7 @@ def test_a_change_that_does_well_passes_and_leaves_neither_copy_nor_change(hnctl
     assert lines[3].startswith("PHP-FPM workers at work  ")
     assert "1 of 10" in lines[3]
     assert "was applied, and 2 gates held." in run.out
-    assert "was ended after 1 started minute." in run.out
+    assert "was ended after 1 started minute." in run.err
     assert "Apply it: hnctl apply -n kaasshop" in run.out
     assert "real customer data and live keys" in run.err
     assert "php_version  8.3 -> 8.4" in run.err
@@ -89,6 +91,64 @@ def test_a_change_that_breaks_the_page_fails_and_leaves_no_copy(hnctl: Hnctl, bo
     assert ": failed: status 500 instead of 200" in run.out
     assert "Apply it" not in run.out
     assert box.branchers() == []
+
+
+def test_a_page_that_is_not_of_the_copy_never_passes(hnctl: Hnctl, box: Sandbox, folder: Path):
+    write(folder, box, gates=f"[http: '{box.url}/_shops/kaasshop/']")
+    run = hnctl(*PREVIEW)
+    assert run.status == 3
+    assert "undecided: its url has no {node}, so it is not the copy that answers" in run.out
+    assert "_shops/kaasshop/  " not in run.out
+
+
+def test_a_copy_that_cannot_be_read_any_more_is_ended_all_the_same(
+    hnctl: Hnctl, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Branchers, "get", _fails)
+    assert hnctl(*PREVIEW).status == 0
+    assert box.branchers() == []
+
+
+def test_a_copy_that_could_not_be_ended_is_a_failure_and_named(
+    hnctl: Hnctl, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Branchers, "destroy", _fails)
+    run = hnctl(*PREVIEW)
+    (copy,) = box.branchers()
+    assert run.status == 1
+    assert f"Whether {copy['name']} was ended is not known: no answer" in run.err
+    assert f"End it: hnctl brancher delete {copy['name']}" in run.err
+
+
+def _fails(self: object, *_: object) -> None:
+    raise TryLater("no answer", status=503)
+
+
+def test_interrupted_while_it_is_made_the_copy_is_found_and_ended(
+    hnctl: Hnctl, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    create = Branchers.create
+
+    def interrupted(self: Branchers, **options: Any) -> None:
+        create(self, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Branchers, "create", interrupted)
+    monkeypatch.setattr("os._exit", sys.exit)
+    assert hnctl(*PREVIEW).status == 130
+    assert box.branchers() == []
+
+
+def test_interrupted_while_it_is_ended_the_copy_is_named(hnctl: Hnctl, box: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    def interrupted(self: Branchers, name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Branchers, "destroy", interrupted)
+    monkeypatch.setattr("os._exit", sys.exit)
+    run = hnctl(*PREVIEW)
+    (copy,) = box.branchers()
+    assert run.status == 130
+    assert f"Whether {copy['name']} was ended is not known: it was interrupted" in run.err
 
 
 def test_a_page_that_was_down_already_is_not_held_against_the_change(hnctl: Hnctl, box: Sandbox):
@@ -148,6 +208,8 @@ def test_one_that_cannot_be_made_is_told_and_ended(hnctl: Hnctl, box: Sandbox):
     run = hnctl(*PREVIEW)
     assert run.status == 1
     assert "could not make it" in run.err
+    assert "End it" not in run.err, "it was ended"
+    assert "was ended after 1 started minute." in run.err
     assert box.branchers() == []
 
 
@@ -155,7 +217,7 @@ def test_a_creation_whose_answer_is_lost_makes_one_copy_and_ends_it(hnctl: Hnctl
     box.set_faults({"lost_answer": ["kaasshop"]})
     run = hnctl(*PREVIEW)
     box.set_faults({})
-    assert len({entry.path for entry in box.log() if entry.method == "POST" and "/v2/brancher/app" in entry.path}) == 1
+    assert len([entry for entry in box.log() if entry.method == "POST" and "/v2/brancher/app" in entry.path]) == 1
     assert run.status in (0, 6)
     assert box.branchers() == []
 

@@ -105,15 +105,14 @@ def test_a_move_to_another_family_a_swap_and_a_development_product_are_told(hnct
     assert "data        the volume is swapped: by the documentation in under a minute\n" in swapped
 
 
-@pytest.mark.parametrize("yes", [[], ["--yes"], ["--confirm", f"{NODE}:mysql_version"], ["--confirm", CODE]], ids=str)
+@pytest.mark.parametrize("yes", [[], ["--confirm", f"{NODE}:mysql_version"], ["--confirm", CODE]], ids=str)
 def test_nothing_but_the_node_and_the_product_by_name_agrees_to_it(yes: list[str], hnctl: Hnctl, box: Sandbox):
     refused = hnctl(*CHANGE, *yes)
     assert refused.status == 5
     assert "price       110 now, 170 then" in refused.out
     assert refused.err == (
-        "Error: refused as unsafe:\n"
-        f"  - {NODE}: FALCON_M_202203 -> {CODE} costs money, and the shop is down for a part of it\n"
-        f"    --confirm {NODE}:{CODE} allows it\n"
+        f"Error: {NODE}: FALCON_M_202203 -> {CODE} costs money, and the shop is down for a part of it; it was not "
+        f"confirmed, and nothing was sent\n  hint: --confirm {NODE}:{CODE} allows it\n"
     )
     assert writes(box) == []
 
@@ -275,7 +274,7 @@ def test_an_account_that_does_not_let_the_api_spend_is_told_how_to(hnctl: Hnctl,
 
 @pytest.mark.parametrize(("typed", "status"), [(f"{NODE}:{CODE}", 0), ("y", 5)])
 def test_on_a_terminal_its_name_is_typed(typed: str, status: int, box: Sandbox):
-    shown = run_in_terminal(*CHANGE, "--wait", answers=[(f"Type {NODE}:{CODE} to agree to it:", f"{typed}\n")])
+    shown = run_in_terminal(*CHANGE, "--wait", answers=[(f"Type {NODE}:{CODE} to agree:", f"{typed}\n")])
     assert shown.status == status, shown.out
     assert len(writes(box)) == (status == 0)
     assert shown.out.index("price       110 now") < shown.out.index("Type ")

@@ -203,7 +203,7 @@ def test_an_order_shows_a_price_without_a_unit_and_is_confirmed_by_name(hnctl: H
         "product": "FALCON_S_202203",
         "configuration": "magento_2",
         "price": 60,
-        "price_unit": None,
+        "price_unit": "not stated by the API",
         "answer": {},
     }
     assert posts(shop) == ["/v2/app/order/"]

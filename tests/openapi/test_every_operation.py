@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from hnctl.main import main
 from hypernode.api.client import Client
 from hypernode.errors import Forbidden
 from hypernode.sandbox.routes import ROUTES
@@ -41,6 +43,20 @@ def test_the_page_on_the_sdk_has_a_row_for_each_operation(operation: Operation):
     assert len(rows) == 1
     assert f"| `{method_of(operation.name)}` |" in rows[0]
     assert rows[0].endswith(f"| {operation.description['x-evidence']['grade']} |")
+
+
+def test_every_command_on_that_page_exists_and_has_an_example():
+    text = (ROOT / "docs" / "sdk.md").read_text("utf-8")
+    cells = [line.split("|")[4] for line in text.splitlines() if line.startswith("| ") and line.count("|") == 6]
+    commands = {name.strip() for cell in cells for name in re.findall("`([a-z -]+?)(?: -|`| GET)", cell)}
+    assert len(commands) > 25
+    for name in commands:
+        command: click.Command | None = main
+        for word in name.split():
+            assert isinstance(command, click.Group), name
+            command = command.get_command(click.Context(command), word)
+        assert command is not None, name
+        assert "Example" in (command.help or ""), name
 
 
 @by_name

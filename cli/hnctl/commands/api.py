@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,16 @@ from hnctl.command import Command
 from hnctl.completion import complete_file
 from hnctl.connection import Connection
 from hnctl.consent import ask_for_name, ask_to_send, confirm_option, yes_option
+from hnctl.masks import masked, secrets_in
 from hnctl.options import connection_options, node_option, option
 from hnctl.printing import print_data, print_note
 from hnctl.selection import only_node
-from hypernode.catalogue import Catalogue, looks_secret
+from hypernode.catalogue import Catalogue
 from hypernode.errors import FileError, HypernodeError, InputError, Problem
 from hypernode.printable import printable
-from hypernode.secrets import MASK, Secret, redact
+from hypernode.secrets import Secret, redact
 
 _METHODS = ("GET", "OPTIONS", "POST", "PATCH", "PUT", "DELETE")
-_SECRET_LINKS = frozenset({"access_url"})
-"""Fields beside the settings that whoever knows them can log in with (CONTRACT.md 2.7 #53)."""
 
 
 @click.command(cls=Command)
@@ -89,7 +87,7 @@ def api(
             for name, why in agreements:
                 ask_for_name(printable(name), printable(why), confirm=confirm)
             ask_to_send(f"{method} {path} is sent with the token of {node}", yes=yes)
-            answer = client.raw.write(method, path, body, secrets=list(_secrets(body, catalogue)))
+            answer = client.raw.write(method, path, body, secrets=list(secrets_in(body, catalogue)))
             at = "" if answer.location is None else f", Location: {redact(answer.location, [token])}"
             print_note(printable(f"{answer.status}{at}"))
             answered = answer.data
@@ -99,7 +97,7 @@ def api(
 
 def _render(answered: object, catalogue: Catalogue, token: Secret) -> str:
     try:
-        return json.dumps(_masked(answered, catalogue, token), indent=2 if sys.stdout.isatty() else None)
+        return json.dumps(masked(answered, catalogue, token), indent=2 if sys.stdout.isatty() else None)
     except RecursionError:
         raise HypernodeError("what the API answered is nested too deeply to be shown") from None
 
@@ -121,7 +119,7 @@ def _read_body(data: str, catalogue: Catalogue) -> object:
         except UnicodeDecodeError:
             raise InputError("what stdin gave is not UTF-8 text") from None
     body = _decode(data, None)
-    if any(True for _ in _secrets(body, catalogue)):
+    if any(True for _ in secrets_in(body, catalogue)):
         raise InputError(
             "--data holds a secret, which must not stand on the command line",
             hint="Write the JSON into a file that only you can read: -d @FILE, or pipe it into -d -",
@@ -152,52 +150,3 @@ def _decode(text: str, path: str | None) -> object:
 
 def _refuse(word: str) -> object:
     raise json.JSONDecodeError(f"{word} is no number of JSON", word, 0)
-
-
-def _is_secret(name: str, catalogue: Catalogue) -> bool:
-    setting = catalogue.get(name)
-    if name in _SECRET_LINKS or (setting is not None and setting.secret):
-        return True
-    return (setting is None or setting.live_only) and looks_secret(name)
-
-
-def _secrets(data: object, catalogue: Catalogue) -> Iterator[Secret]:
-    """Yield the values of secret settings in decoded JSON."""
-    match data:
-        case Mapping():
-            for name, value in data.items():
-                if isinstance(value, str) and value and _is_secret(name, catalogue):
-                    yield Secret(value)
-                yield from _secrets(value, catalogue)
-        case list():
-            for item in data:
-                yield from _secrets(item, catalogue)
-
-
-def _masked(data: object, catalogue: Catalogue, token: Secret) -> object:
-    """Return decoded JSON with the values of secret settings masked, and the token wherever it may stand."""
-    match data:
-        case Mapping():
-            return {
-                redact(name, [token]): _hidden(value)
-                if _is_secret(name, catalogue)
-                else _masked(value, catalogue, token)
-                for name, value in data.items()
-            }
-        case list():
-            return [_masked(item, catalogue, token) for item in data]
-        case str():
-            return redact(data, [token])
-        case _:
-            return data
-
-
-def _hidden(value: object) -> object:
-    """Return the mask for a secret; that none is set is no secret, and neither is a yes or no."""
-    match value:
-        case None | bool() | "":
-            return value
-        case list():
-            return [_hidden(item) for item in value]
-        case _:
-            return MASK

@@ -133,8 +133,11 @@ def delete(names: tuple[str, ...], nodes: tuple[str, ...], yes: bool, **options:
         row = brancher_row(one, now, None)
         labels = f", labels {cell(row['labels'])}" if row["labels"] else ""
         print_note(f"{one.name}: {minutes_in_words(one)}{labels}; all that is on it is lost.")
-    if found:
-        ask(f"End {', '.join(found)}?", yes=yes, undone="nothing was ended")
+    for name in names:
+        if name not in found and parents[name] in accounts:
+            print_note(f"{name}: it is not in the list of {parents[name]}, or not yet; if it is there, it is ended.")
+    if accounts:
+        ask(f"End {', '.join(dict.fromkeys(names))}?", yes=yes, undone="nothing was ended")
     wanted = [{"name": name, "parent": parent} for name, parent in parents.items() if parent in accounts]
     rows, unended = end_branchers(link, wanted)
     return print_rows(link, "branchers", ["name", "result"], rows, {**failures, **unended})

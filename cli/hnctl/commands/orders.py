@@ -16,8 +16,6 @@ from hnctl.selection import only_node
 from hypernode.errors import InputError, InvalidNode
 from hypernode.printable import printable
 
-_UNIT = "unit not stated by the API"
-
 
 @click.group()
 def orders() -> None:
@@ -97,7 +95,9 @@ def create(
 
     Example: hnctl orders create kaasshop2 FALCON_S_202203 magento_2 --order-token file:order-token
     """
+    from hnctl.masks import masked
     from hnctl.render.listing import FORMAT_VERSION
+    from hnctl.render.products import NOT_STATED, UNIT
     from hnctl.values import read_secret
     from hypernode.api.client import Client
     from hypernode.credentials import explicit
@@ -121,17 +121,17 @@ def create(
         if said:
             raise InputError(f"{name} cannot be had: {'; '.join(map(printable, said))}")
         product = client.products.get(code)
-        price = "not told" if product.price is None else f"{product.price} ({_UNIT})"
+        price = "not told" if product.price is None else f"{product.price} ({UNIT})"
         print_note(printable(f"{name}: {product.name or code} ({code}) with {configuration}, price {price}"))
         ask_for_name(f"{name}:{code}", f"{name}: a node of the product {code} is ordered, for money", confirm=confirm)
-        answer = client.products.order(name, code, configuration)
+        answer = masked(client.products.order(name, code, configuration), link.catalogue(), token)
     document = {
         "format_version": FORMAT_VERSION,
         "node": name,
         "product": code,
         "configuration": configuration,
         "price": product.price,
-        "price_unit": None,
+        "price_unit": NOT_STATED,
         "answer": answer,
     }
     print_either(link.value("output"), lambda: printable(_told(name, answer)), lambda: document)

@@ -92,6 +92,8 @@ def preview(
         trial = Preview(link, branchers, catalogue, desired, node)
         judged = trial.run(ttl=ttl, clear=clear, within=within, keep=keep)
     print_either(link.value("output"), lambda: render_preview(trial, judged), lambda: preview_document(trial, judged))
+    if not trial.ended and not keep:
+        return Exit.FAILED
     if judged.verdict == "passed":
         return Exit.OK
     return Exit.UNKNOWN if trial.outcome is not None and trial.outcome.state == "unknown" else Exit.PARTLY

@@ -129,7 +129,6 @@ def check(code: str, nodes: tuple[str, ...], **options: Any) -> Exit:
 @option(
     "--confirm", metavar="NODE:CODE", multiple=True, help="Agree to it; without it NODE:CODE is typed on a terminal."
 )
-@option("-y", "--yes", is_flag=True, help="Do not ask; never stands for --confirm.")
 @option("--ignore-running", is_flag=True, help="Change it although a flow of the node is running.")
 @option("--wait", prefix="HNCTL_PRODUCTS_", is_flag=True, help="Wait until it is done.")
 @option(
@@ -147,7 +146,6 @@ def change(
     nodes: tuple[str, ...],
     at: datetime | None,
     confirm: tuple[str, ...],
-    yes: bool,
     ignore_running: bool,
     wait: bool,
     within: float,
@@ -176,7 +174,7 @@ def change(
         if found.is_there:
             return _tell(link, found, "unchanged", f"{client.node} is of {code} already; nothing was sent.")
         _show(link, found)
-        agree_by_name(found, confirm, yes=yes)
+        agree_by_name(found, confirm)
         with locked(client.node, link.lock_folder, lasts=within):
             check_still_so(client, found, ignore_running=ignore_running)
             before = client.products.moves() if wait else frozenset()

@@ -115,7 +115,7 @@ def risks(plan: Plan) -> list[tuple[str, str, str]]:
     counts: dict[tuple[str, str, str], int] = {}
     for change in plan.hazardous:
         for name in change.hazards:
-            key = (change.setting, name.replace("_", " "), getattr(change.risk, name).text)
+            key = (change.setting, name.replace("_", " "), change.why(name))
             counts[key] = counts.get(key, 0) + 1
     copies = [
         (setting, "", f"Try it on a copy first: hnctl preview -n {node}")
@@ -123,11 +123,12 @@ def risks(plan: Plan) -> list[tuple[str, str, str]]:
     ]
     restarts = {(c.setting, "", f"{c.risk.restarts} restarts") for c in plan.changes if c.risk.restarts}
     notes = {(c.setting, "", note) for c in plan.changes if (note := c.risk.note or c.risk.costs)}
+    opened = {(c.setting, "", f"{text}.") for c in plan.changes for text in c.opens}
     hazards = [
         (setting, f"{words}, on {_count(count, 'node')} (needs --confirm)", why)
         for (setting, words, why), count in sorted(counts.items())
     ]
-    return [*hazards, *sorted(copies), *sorted(restarts), *sorted(notes)]
+    return [*hazards, *sorted(opened), *sorted(copies), *sorted(restarts), *sorted(notes)]
 
 
 def _risk(plan: Plan) -> Table | None:

@@ -42,10 +42,7 @@ def render_preview(trial: Preview, judged: Judged) -> str:
     gates = f"{tried} gate{'s' * (tried != 1)} held" if tried else "the file has no gates that can be tried"
     words = {"passed": f"Passed on {copy}: the change was applied, and {gates}.", "failed": f"FAILED on {copy}:"}
     lines = [words.get(judged.verdict, f"Undecided on {copy}:"), *(f"  {printable(why)}" for why in judged.reasons)]
-    minutes = "" if trial.minutes is None else f" after {trial.minutes} started minute{'s' * (trial.minutes != 1)}"
-    if trial.ended:
-        lines.append(f"{copy} was ended{minutes}.")
-    else:
+    if not trial.ended:
         lines.append(f"{copy} is still there, and paid for. End it: hnctl brancher delete {copy}")
     if judged.verdict == "passed":
         lines.append(f"Apply it: hnctl apply -n {trial.node}")

@@ -10,13 +10,13 @@ from hnctl.render.listing import cell
 from hypernode.api.models import Product
 
 COLUMNS = ("code", "price", "vcpus", "ram_in_mb", "disk_in_gb", "varnish", "development")
-_NOT_STATED = "not stated by the API"
-UNIT = f"unit {_NOT_STATED}"
+NOT_STATED = "not stated by the API"
+UNIT = f"unit {NOT_STATED}"
 
 
 def product_document(product: Product) -> dict[str, Any]:
     """Return a product as JSON values."""
-    return {**product.model_dump(mode="json"), "price_unit": _NOT_STATED}
+    return {**product.model_dump(mode="json"), "price_unit": NOT_STATED}
 
 
 def product_row(product: Product) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def check_document(check: Check) -> dict[str, Any]:
         **check.change.model_dump(),
         "price_now": check.now.price,
         "price_then": check.then.price,
-        "price_unit": _NOT_STATED,
+        "price_unit": NOT_STATED,
         "obstacles": [reason for reason, _ in check.obstacles()],
     }
 
@@ -87,7 +87,6 @@ def check_in_words(check: Check) -> str:
     }
     lines = [f"{check.node}: {_named(check.now)} -> {_named(then)}"]
     lines += [f"  {name:<12}{text}" for name, text in fields.items()]
-    lines += []
     sentences = [
         "While it lasts SSH and FTP are closed, nothing should be changed, and the shop is down for the last part.",
         "An address changes between Falcon and Eagle, or to another region.",

@@ -13,7 +13,7 @@ from hypernode.allowlists import Entries, canonical
 from hypernode.api.answers import read_list
 from hypernode.api.models import AllowlistEntry
 from hypernode.api.resource import Resource
-from hypernode.errors import BadAnswer, Rejected
+from hypernode.errors import BadAnswer, HypernodeError, Rejected
 
 
 class Allowlist(Resource):
@@ -74,24 +74,27 @@ class Allowlist(Resource):
         return {type: Entries(descriptions) for type, descriptions in found.items()}  # noqa: A001
 
     def bring(self, type: str, wished: Entries) -> None:  # noqa: A002
-        """Let the entries of one type be those of `wished`: what is missing is added first, then the rest removed.
+        """Add what is missing of `wished` to the entries of one type, then remove what is to be `gone`.
 
         Raises:
-            HypernodeError: As for `add` and `remove`; those before it were changed.
+            HypernodeError: As for `add` and `remove`; the message tells what was changed before it.
         """
         there = self.by_type().get(type, Entries({}))
-        for ip, description in wished.items():
-            if ip not in there:
-                try:
+        done: list[str] = []
+        try:
+            for ip, description in wished.items():
+                if ip not in there:
                     self.add(type, ip, description)
-                except Rejected as exc:
-                    exc.message = f"{type} {ip}: {exc.message}"
-                    types = f"`hnctl allowlist types -n {self._node}` lists the types that the node takes"
-                    exc.hint = exc.hint or types
-                    raise
-        for ip in there:
-            if ip not in wished:
+                    done.append(f"+{ip}")
+            for ip in sorted(wished.gone & there.keys()):
                 self.remove(type, ip)
+                done.append(f"-{ip}")
+        except HypernodeError as exc:
+            before = f"; changed before it: {' '.join(done)}" if done else ""
+            exc.message = f"the allowlist of {type}: {exc.message}{before}"
+            if isinstance(exc, Rejected) and exc.hint is None:
+                exc.hint = f"`hnctl allowlist types -n {self._node}` lists the types that the node takes"
+            raise
 
     def _change(self, method: str, body: Mapping[str, str], what: str, *, wished: bool) -> bool:
         def is_so() -> bool:

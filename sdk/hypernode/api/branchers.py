@@ -81,6 +81,7 @@ class Branchers(Resource):
         labels: Mapping[str, str | None] | None = None,
         clear_services: Sequence[str] = ("cron",),
         ttl: float | None = None,
+        ours: str | None = None,
     ) -> Brancher:
         """Make a Brancher, which costs money from now on (source: POST /v2/brancher/app/{app}/).
 
@@ -90,6 +91,7 @@ class Branchers(Resource):
             labels: Besides ours.
             clear_services: Out of `CLEARABLE`. Without ``cron`` the copy runs the shop's jobs.
             ttl: Seconds until `reap` may end it; None: never.
+            ours: Value of our label; None: one that was never used.
 
         Raises:
             InputError: A label or a service cannot be one.
@@ -99,7 +101,7 @@ class Branchers(Resource):
         unknown = [service for service in clear_services if service not in CLEARABLE]
         if unknown:
             raise InputError(f"{unknown[0]} cannot be cleared", hint=f"Name one of {', '.join(CLEARABLE)}")
-        all_labels = {**check_labels(labels or {}), OURS: secrets.token_hex(6)}
+        all_labels = {**check_labels(labels or {}), OURS: ours or new_label()}
         if ttl is not None:
             until = self._transport.server_time(datetime.now(UTC)) + timedelta(seconds=ttl)
             all_labels[UNTIL] = str(math.ceil(until.timestamp()))
@@ -112,6 +114,10 @@ class Branchers(Resource):
             return self._find_made(all_labels[OURS], exc)
         return self._read_made(data, all_labels)
 
+    def find_made(self, ours: str) -> Brancher | None:
+        """Return the Brancher that was made with our label of this value; None when the list has none."""
+        return next((one for one in self.account().branchers if one.labels.get(OURS) == ours), None)
+
     def _read_made(self, data: Any, labels: Mapping[str, str | None]) -> Brancher:
         """Return the Brancher that the answer to its creation tells of; one without a name is looked for."""
         with suppress(BadAnswer):
@@ -123,8 +129,7 @@ class Branchers(Resource):
         pause, left = 0.5, _GRACE
         with suppress(HypernodeError):
             while True:
-                made = next((one for one in self.account().branchers if one.labels.get(OURS) == ours), None)
-                if made is not None:
+                if (made := self.find_made(ours or "")) is not None:
                     return made
                 if left <= 0:
                     break
@@ -366,6 +371,11 @@ def time_limit(brancher: Brancher) -> datetime | None:
     if until is None or not re.fullmatch("[0-9]{1,11}", until):
         return None
     return datetime.fromtimestamp(int(until), UTC)
+
+
+def new_label() -> str:
+    """Return a value for our label that was never used."""
+    return secrets.token_hex(6)
 
 
 def is_over(brancher: Brancher, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from hypernode.api.answers import read_as
 from hypernode.api.models import Annotation
 from hypernode.api.resource import Resource
-from hypernode.errors import InputError
+from hypernode.errors import BadAnswer, InputError
 
 
 class Insights(Resource):
@@ -48,4 +48,7 @@ class Insights(Resource):
             body["metadata"] = metadata
         look = f"Look for it with `hnctl insights list -n {self._node}` before you try again"
         answer = self._send_once("POST", "/v2/insights-annotation/create/", body, look=look)
-        return read_as(Annotation, answer.data or body, "annotation", node=self._node)
+        try:
+            return read_as(Annotation, answer.data, "annotation", node=self._node)
+        except BadAnswer:  # it is there all the same, and nothing takes a second one away
+            return read_as(Annotation, body, "annotation", node=self._node)

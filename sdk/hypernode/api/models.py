@@ -133,7 +133,7 @@ class Flavor(ApiModel):
 
     name: str | None = None
     redis_size: str | None = None
-    """A text that reads like a number, in MB (CONTRACT.md 3)."""
+    """A text that reads like a number, in a unit that no source states (CONTRACT.md 3)."""
 
 
 Labels = Annotated[Mapping[str, str | None], BeforeValidator(_read_labels)]

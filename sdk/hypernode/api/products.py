@@ -46,10 +46,12 @@ class Products(Resource):
         return read_as(Product, self._get(f"/v2/product/app/{self._node}/current/"), "product", node=self._node)
 
     def next_best(self) -> Product:
-        """Return the next larger product, by code and name only (source: GET /v2/app/{app}/next_best_plan/).
+        """Return what the API calls the next best plan, by code and name only.
+
+        Source: GET /v2/app/{app}/next_best_plan/
 
         Raises:
-            NotFound: There is none, as for the largest.
+            NotFound: The API names none.
         """
         return read_as(Product, self._get(f"/v2/app/{self._node}/next_best_plan/"), "product", node=self._node)
 

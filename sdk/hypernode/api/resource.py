@@ -1,7 +1,7 @@
 """What the resources of one node share: the way to the API, and writes that are never repeated blindly.
 
-An answer that was lost leaves open whether the write was applied. It is looked for by reading, and only sent again
-when it is not there, and never when it orders, charges or ends something (CONTRACT.md 7).
+An answer that was lost leaves open whether the write was applied. Where reading tells, it is looked for, and sent again
+only when it is not there. What orders, charges or cannot be read is never sent twice (CONTRACT.md 7).
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ class Resource:
             look: How a person finds out what became of it.
 
         Returns:
-            The answer; None: there was none or a refusal, and the effect is there all the same.
+            The answer, or one in its place when it was lost and the effect is there; None: it was refused, and the
+            effect is there all the same.
 
         Raises:
             OutcomeUnknown: An answer was lost, and reading did not settle it.
@@ -119,7 +120,7 @@ class Resource:
                 except HypernodeError as failed:
                     raise self._unless_lost(exc, lost, what, look) from failed
                 if so:
-                    return None
+                    return None if lost is None else Answer(200, None)
                 if not again or attempt + 1 == _MOST_SENDS:
                     raise self._unless_lost(exc, lost, what, look) from exc.__cause__
             self._sleep(_FIRST_PAUSE * 2**attempt)

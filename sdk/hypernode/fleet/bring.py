@@ -123,7 +123,7 @@ def bring(
                     f"the flow {busy}; nothing was changed",
                     hint="Wait for it (hnctl flows watch; on the node: livelog), or allow it with --ignore-running",
                 )
-            wished = {change.setting: change.desired for change in left}
+            wished = {change.setting: change.to_send for change in left}
             journal.announce("sending", node=node, settings=journal.values(wished))
             return finish(store.write(node, wished), wished)
     except OutcomeUnknown as exc:

@@ -167,6 +167,7 @@ def compare(
             sizes[node] = ram[facts["product"]]
         if node in desired.products or not asking.isdisjoint(desired.values[node]):
             product = detail.get("product")
+            product = {"code": product} if isinstance(product, str) else product  # CONTRACT.md 6
             if isinstance(product, dict) and isinstance(product.get("code"), str):
                 products[node] = product
         return {name: detail[name] for name in desired.values[node] if name in detail}

@@ -39,9 +39,13 @@ class Need:
     """What moving the node to `wanted` would mean; None: not asked, or not told."""
 
     @property
-    def increase(self) -> int:
-        """By how much the price rises; 0 when it is not known or falls."""
-        return max(0, self.wanted_price - self.price) if self.price is not None and self.wanted_price is not None else 0
+    def increase(self) -> int | None:
+        """By how much the price rises, at least 0; None: it is not known."""
+        if self.has is None:
+            return 0  # by the refusal of the API nothing is bought
+        if self.price is None or self.wanted_price is None:
+            return None
+        return max(0, self.wanted_price - self.price)
 
 
 def find_needs(plan: Plan, live: Mapping[str, Mapping[str, Any]], wished: Mapping[str, str]) -> list[Need]:
@@ -96,9 +100,11 @@ def _kind(code: str) -> tuple[str, str]:
     return parts[0], parts[-1]
 
 
-def increase(needs: Sequence[Need]) -> int:
-    """Return by how much the prices of all nodes rise together; each node counts once."""
+def increase(needs: Sequence[Need]) -> int | None:
+    """Return by how much the prices of all nodes rise together, each node counted once; None: one is not known."""
     by_node: dict[str, int] = {}
     for need in needs:
+        if need.increase is None:
+            return None
         by_node[need.node] = max(by_node.get(need.node, 0), need.increase)
     return sum(by_node.values())

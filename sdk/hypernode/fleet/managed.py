@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypernode.allowlists import PREFIX, TYPES, Entries
-from hypernode.catalogue import Catalogue, Hazard, Risk, Setting, SettingValue
+from hypernode.catalogue import Catalogue, Risk, Setting, SettingValue
 from hypernode.errors import SafetyError
 
 Managed = SettingValue | Entries
 """A value on either side of a change."""
 
-_CLOSES = "SSH is open to all without an entry; the first one closes it for everybody else"
+
+_NO_RISK = Risk()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class AddressList:
     """The allowlist of one type, in the place of a `Setting`."""
 
     name: str
-    risk: Risk
+    risk: Risk = _NO_RISK
+    """What a change of it risks depends on both of its sides: see `Change.hazards`."""
     secret: bool = False
     tool_prompts: bool | None = None
 
@@ -72,7 +74,4 @@ def as_json(value: Managed) -> Any:
     return dict(value) if isinstance(value, Entries) else value
 
 
-_LISTS = {
-    f"{PREFIX}{kind}": AddressList(f"{PREFIX}{kind}", Risk(locks_out=Hazard(_CLOSES)) if kind == "ssh" else Risk())
-    for kind in TYPES
-}
+_LISTS = {f"{PREFIX}{kind}": AddressList(f"{PREFIX}{kind}") for kind in TYPES}

@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hypernode.allowlist_risk import may_lock_out
+from hypernode.allowlist_risk import judge
 from hypernode.allowlists import PREFIX, Entries
-from hypernode.catalogue import HAZARDS, Catalogue, Risk, as_text
+from hypernode.catalogue import HAZARDS, Catalogue, Hazard, Risk, as_text
 from hypernode.errors import InputError, UnsafePlan
 from hypernode.fleet import rules as rollout_rules
 from hypernode.fleet.managed import Managed, as_json, managed
@@ -51,7 +51,30 @@ class Change:
         if not isinstance(self.desired, Entries):
             assert not isinstance(self.current, Entries)  # noqa: S101  # both sides are of one kind
             return self.risk.hazards(self.desired)
-        return ("locks_out",) if may_lock_out(self.setting.removeprefix(PREFIX), self._there, self.desired) else ()
+        return ("locks_out",) if self._judged("locks_out") else ()
+
+    @property
+    def opens(self) -> tuple[str, ...]:
+        """What this change of an allowlist opens to everybody, in sentences."""
+        return self._judged("opens")
+
+    def why(self, hazard: str) -> str:
+        """Return why this change has a hazard, in a sentence with its full stop."""
+        if isinstance(self.desired, Entries):
+            return f"{'; '.join(self._judged(hazard))}."
+        found: Hazard = getattr(self.risk, hazard)
+        return found.text
+
+    def _judged(self, kind: str) -> tuple[str, ...]:
+        if not isinstance(self.desired, Entries):
+            return ()
+        found = judge(self.setting.removeprefix(PREFIX), self._there, self.desired)
+        return tuple(hazard.text for hazard in found if hazard.kind == kind)
+
+    @property
+    def to_send(self) -> Managed:
+        """What a store is handed: of an allowlist what is to be there, and what is to be gone."""
+        return self.desired.in_place_of(self._there) if isinstance(self.desired, Entries) else self.desired
 
     @property
     def _there(self) -> Entries:
@@ -64,9 +87,21 @@ class Change:
 
     def moved_to(self, now: Managed) -> bool:
         """Tell whether `now` is another value than the one this change was planned on."""
+        if isinstance(self.desired, Entries) and isinstance(now, Entries):
+            return not self.is_between(now)
         if isinstance(self.current, Secret) and not self.current:
             return now is None  # from a plan file, which kept only that something was set
         return now != self.current
+
+    def is_between(self, now: Managed) -> bool:
+        """Tell whether `now` is an allowlist on its way from one side of this change to the other.
+
+        Entries go one by one, and whoever sends them may be killed in the middle.
+        """
+        if not isinstance(self.desired, Entries) or not isinstance(now, Entries):
+            return False
+        stay = self._there.keys() & self.desired.keys()
+        return stay <= now.keys() <= self._there.keys() | self.desired.keys()
 
     @property
     def before(self) -> str:
@@ -104,8 +139,8 @@ class Plan:
     """How it is carried out."""
     order: tuple[str, ...] = ()
     """The nodes that change, in the order in which they are begun."""
-    increase: int = 0
-    """By how much the products that it needs, or the file says, cost more together (`fit.increase`)."""
+    increase: int | None = 0
+    """By how much the products that it needs, or the file says, cost more together; None: it is not known."""
     ways: Mapping[str, Way] = field(default_factory=dict)
     """How those nodes are reached that are not reached through the API."""
 
@@ -186,9 +221,10 @@ class Plan:
         if self.limits.max_changes is not None and changes > self.limits.max_changes:
             yield f"it holds {changes} changes; limits.max_changes is {self.limits.max_changes}", "--force allows it"
         dearest = self.limits.max_monthly_increase
-        if dearest is not None and self.increase > dearest:
+        if dearest is not None and (self.increase is None or self.increase > dearest):
+            more = "nobody knows how much" if self.increase is None else self.increase
             yield (
-                f"the products for it cost {self.increase} more; limits.max_monthly_increase is {dearest}",
+                f"the products for it cost {more} more; limits.max_monthly_increase is {dearest}",
                 "--force allows it; it changes no product",
             )
 
@@ -208,7 +244,7 @@ class Plan:
         for setting in settings:
             changes = [change for change in open_changes if change.setting == setting]
             first = changes[0]
-            why = " ".join(hazard.text for name in first.hazards if (hazard := getattr(first.risk, name)) is not None)
+            why = " ".join(first.why(name) for name in first.hazards)
             words = ", ".join(name.replace("_", " ") for name in first.hazards)
             if len(changes) == 1:
                 yield (

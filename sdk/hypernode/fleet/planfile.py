@@ -9,10 +9,11 @@ from typing import Any
 
 import yaml
 
+from hypernode.allowlists import Entries
 from hypernode.catalogue import Catalogue
 from hypernode.errors import CredentialsError, FileError, InputError, PlanIsStale, Problem, SecretUnavailable
 from hypernode.fleet.keys import ROLLOUT_KEYS
-from hypernode.fleet.managed import Managed, as_json, managed
+from hypernode.fleet.managed import AddressList, Managed, as_json, managed
 from hypernode.fleet.plan import Change, Plan
 from hypernode.fleet.rules import Rules, read_rules
 from hypernode.fleet.shares import Share, parse_share
@@ -106,7 +107,7 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str, with_secr
             {group: _nodes(members) for group, members in document["groups"].items()},
             _rules(document["rollout"]),
             _nodes(document["order"]),
-            _number(document.get("increase", 0)),
+            None if (increase := document.get("increase", 0)) is None else _number(increase),
             {check_node(node): _way(said) for node, said in document["ways"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as exc:
@@ -163,6 +164,8 @@ def _change(item: Mapping[str, Any], catalogue: Catalogue, with_secrets: bool) -
     current, desired, reference = item["current"], item["desired"], item["reference"]
     if bool(item["secret"]) is not setting.secret:
         raise ValueError(f"{setting.name} is wrongly marked")
+    if isinstance(setting, AddressList):
+        return Change(node, setting.name, _entries(current), _entries(desired))
     if not setting.secret:
         wished = None if desired is None else setting.typed(desired)
         return Change(node, setting.name, setting.typed(current), wished, None, setting.risk)
@@ -173,6 +176,12 @@ def _change(item: Mapping[str, Any], catalogue: Catalogue, with_secrets: bool) -
     if with_secrets and parse_reference(reference) is None:
         raise ValueError(f"{setting.name} has a value that was typed in and not kept")
     return Change(node, setting.name, now, Secret(""), reference, setting.risk)
+
+
+def _entries(said: object) -> Entries:
+    if not isinstance(said, dict) or not all(isinstance(text, str) for text in said.values()):
+        raise ValueError("an allowlist is an object of address to description")
+    return Entries(said)
 
 
 def _way(said: Mapping[str, Any]) -> Way:

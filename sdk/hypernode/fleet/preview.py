@@ -6,12 +6,12 @@ The copy is a Brancher, which somebody else makes, changes and ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypernode.catalogue import as_shown
 from hypernode.fleet.bring import Outcome
-from hypernode.fleet.gates import Finding, Verdict, judge
+from hypernode.fleet.gates import Finding, Gate, HttpGate, Verdict, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,16 @@ def judge_preview(outcome: Outcome, before: Look, after: Look | None) -> Judged:
     worst: Verdict = "failed" if any(finding.verdict == "failed" for finding in bad) else "undecided"
     reasons = tuple(f"gate {finding.gate}: {finding.verdict}: {finding.reason}" for finding in bad)
     return Judged(worst if bad else "passed", reasons)
+
+
+def is_elsewhere(gate: Gate) -> bool:
+    """Tell whether a gate's page is the same for every node, and so not on a copy."""
+    return isinstance(gate, HttpGate) and "{node}" not in gate.url
+
+
+def not_of_the_copy(finding: Finding) -> Finding:
+    """Return what such a gate found: whatever it says of the shop, it says nothing of the copy."""
+    return replace(finding, verdict="undecided", reason="its url has no {node}, so it is not the copy that answers")
 
 
 def differences(before: Look, after: Look) -> list[tuple[str, str, str]]:

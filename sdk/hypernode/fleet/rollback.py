@@ -90,7 +90,7 @@ _BACK = "it is back already"
 
 def _why_not(change: Change, now: Managed, node: NodeLog, salt: str) -> str:
     """Return why what the run set is not set back; nothing: it is."""
-    if not is_kept(now, node.sent[change.setting], salt):
+    if not is_kept(now, node.sent[change.setting], salt) and not (change.is_between(now) and now != change.current):
         back = not isinstance(now, Secret) and now == change.current
         return _BACK if back else f"moved on: it is {as_shown(now)} now"
     hazard = change.risk.irreversible

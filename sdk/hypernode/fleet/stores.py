@@ -172,7 +172,7 @@ class _WithLists:
         flows = () if self.update is None else self.update.wait(timeout, interval=interval, on_look=on_look)
         there = self.read()
         for name, entries in self.lists.items():
-            if entries != there[name]:
+            if not entries.are_there(Entries(there[name])):
                 raise NotApplied(
                     f"the API took the entries of {name}, and still it has {Entries(there[name])}",
                     hint=f"Look at it with `hnctl allowlist list -n {self.node}`",

@@ -73,11 +73,28 @@ def test_the_next_product_is_the_cheapest_that_has_it_of_the_same_family_and_gen
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 99) | st.none(), st.integers(0, 99) | st.none())))
-def test_each_node_counts_once_and_nothing_that_is_not_known(rows: list[tuple[str, int | None, int | None]]):
+def test_each_node_counts_once_and_what_is_not_known_makes_all_of_it_unknown(
+    rows: list[tuple[str, int | None, int | None]],
+):
     needs = [Need(node, "X", price=price, wanted_price=wanted) for node, price, wanted in rows]
     total = increase(needs)
-    assert 0 <= total <= 99 * len({node for node, _, _ in rows})
-    assert total == increase([need for need in needs if need.increase])
+    if any(price is None or wanted is None for _, price, wanted in rows):
+        assert total is None
+    else:
+        assert total is not None
+        assert 0 <= total <= 99 * len({node for node, _, _ in rows})
+        assert total == increase([need for need in needs if need.increase])
+
+
+def test_a_plan_whose_products_have_no_known_price_is_refused_under_a_limit():
+    made = Plan(plan(varnish_enabled=True).changes, ("shop",), 1, Limits(max_monthly_increase=20), increase=None)
+    with pytest.raises(UnsafePlan, match="cost nobody knows how much more"):
+        made.raise_if_unsafe()
+    Plan(made.changes, ("shop",), 1, increase=None).raise_if_unsafe()
+
+
+def test_what_only_a_refusal_tells_buys_nothing():
+    assert increase([Need("shop", "X", "rabbitmq_enabled", has=None)]) == 0
 
 
 def test_a_plan_beyond_the_limit_is_refused_and_stays_so_in_its_file():

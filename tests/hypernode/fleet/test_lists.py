@@ -142,7 +142,7 @@ def test_only_in_exact_mode_what_is_not_listed_is_removed():
 
 def test_the_first_entry_of_ssh_needs_a_confirmation_of_its_own():
     plan = plan_for("nodes: {shop: {allowlist: {ssh: [192.0.2.9]}}}", ssh={})
-    with pytest.raises(UnsafePlan, match="the first one closes it for everybody else"):
+    with pytest.raises(UnsafePlan, match="the first entry of ssh closes SSH for everybody else"):
         plan.raise_if_unsafe(force=True)
     plan.raise_if_unsafe([parse_confirmation("shop:allowlist.ssh")])
     plan.raise_if_unsafe([parse_confirmation("all:allowlist.ssh=1")])
@@ -151,8 +151,39 @@ def test_the_first_entry_of_ssh_needs_a_confirmation_of_its_own():
 def test_a_further_entry_of_ssh_needs_none_and_the_removal_of_one_of_several_does():
     plan_for("nodes: {shop: {allowlist: {ssh: [192.0.2.9]}}}", ssh={"203.0.113.5": ""}).raise_if_unsafe()
     text = "nodes: {shop: {allowlist_mode: exact, allowlist: {ssh: [192.0.2.9]}}}"
-    with pytest.raises(UnsafePlan):
+    with pytest.raises(UnsafePlan, match=r"whoever comes from 203\.0\.113\.5 cannot log in any more"):
         plan_for(text, ssh={"192.0.2.9": "", "203.0.113.5": ""}).raise_if_unsafe()
+
+
+def test_what_opens_a_list_to_everybody_is_told():
+    (change,) = plan_for("nodes: {shop: {allowlist: {database: [0.0.0.0/0]}}}", database={}).changes
+    assert change.opens == ("0.0.0.0/0 in the allowlist of database lets everybody in",)
+    emptied = plan_for("nodes: {shop: {allowlist_mode: exact, allowlist: {ssh: []}}}", ssh={"192.0.2.9": ""})
+    assert emptied.changes[0].opens == ("without an entry of ssh, SSH is open to everybody",)
+
+
+def test_a_list_on_its_way_is_no_other_list():
+    (change,) = plan_for(
+        "nodes: {shop: {allowlist_mode: exact, allowlist: {ssh: [192.0.2.1, 192.0.2.2]}}}", ssh={"192.0.2.3": ""}
+    ).changes
+    for there in ([], ["192.0.2.1"], ["192.0.2.1", "192.0.2.3"], ["192.0.2.1", "192.0.2.2", "192.0.2.3"]):
+        now = Entries(dict.fromkeys(there, ""))
+        assert change.is_between(now)
+        assert not change.moved_to(now)
+    assert change.moved_to(Entries({"192.0.2.9": ""}))
+    assert change.to_send == change.desired
+    assert isinstance(change.to_send, Entries)
+    assert change.to_send.gone == {"192.0.2.3"}
+
+
+@pytest.mark.parametrize("said", [None, [], ["192.0.2.9"], "x", 3, {"192.0.2.9": None}])
+@pytest.mark.parametrize("side", ["current", "desired"])
+def test_a_plan_file_with_another_shape_of_a_list_is_refused(side: str, said: Any):
+    plan = plan_for("nodes: {shop: {allowlist: {ssh: [192.0.2.9]}}}", ssh={})
+    document = dump(plan, api_url="https://api.hypernode.com")
+    document["changes"][0][side] = said
+    with pytest.raises(FileError, match="an allowlist is an object of address to description"):
+        load(json.dumps(document).encode(), CATALOGUE, path="plan.json", api_url="https://api.hypernode.com")
 
 
 def test_a_plan_with_allowlists_comes_back_from_its_file():
