@@ -66,11 +66,11 @@ def exit_for_run(outcomes: Iterable[Outcome], stopped: StopKind | None) -> Exit:
     A failure outranks an unknown outcome, and that outranks a refused node: whoever mends the first sees the next.
 
     Args:
-        outcomes: One for each node of the plan, and one for each node that could not be read.
+        outcomes: One for each node of the run; those that are left out by name have neither error nor stop.
         stopped: Why the run began no more nodes; None: it was not stopped.
     """
     outcomes = list(outcomes)
-    failures = [outcome.error for outcome in outcomes if outcome.state == "failed" and outcome.error is not None]
+    failures = [outcome.error or errors.HypernodeError("") for outcome in outcomes if outcome.state == "failed"]
     done = any(outcome.state in ("done", "unchanged") for outcome in outcomes)
     if stopped == "token":
         return Exit.CREDENTIALS
@@ -80,6 +80,7 @@ def exit_for_run(outcomes: Iterable[Outcome], stopped: StopKind | None) -> Exit:
         return exit_for_failures(failures, some_succeeded=done)
     if any(outcome.state == "unknown" for outcome in outcomes):
         return Exit.UNKNOWN
-    if any(outcome.state == "not_attempted" for outcome in outcomes):
+    not_attempted = [outcome for outcome in outcomes if outcome.state == "not_attempted"]
+    if any(outcome.error is not None for outcome in not_attempted):
         return Exit.REFUSED
-    return Exit.OK
+    return Exit.PARTLY if not_attempted else Exit.OK

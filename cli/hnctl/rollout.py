@@ -105,8 +105,21 @@ def carry_out(
         verbose=verbose,
     )
     with _begun(link, plan, unread, source, message, rolls_back) as journal:
-        run = Run(link, catalogue, plan, journal, ignore_running=ignore_running, failures=failures, left=left)
+        again = command_for_unread(source, rolls_back)
+        run = Run(link, catalogue, plan, journal, ignore_running, _unread(failures), again=again, left=left)
         return run.carry_out()
+
+
+def _unread(failures: Mapping[str, HypernodeError]) -> list[Outcome]:
+    """Return the outcomes of nodes that could not be read."""
+    return [Outcome(node, "failed", error=error) for node, error in failures.items()]
+
+
+def command_for_unread(source: Source, rolls_back: str | None) -> str:
+    """Return what brings the nodes that a run has no plan for, as they could not be read."""
+    if rolls_back is not None:
+        return f"hnctl rollback {rolls_back}"
+    return "hnctl apply" if source.file is not None else "hnctl settings set ..."
 
 
 @contextmanager
@@ -159,8 +172,10 @@ class Run:
     plan: Plan
     journal: Journal | NoJournal
     ignore_running: bool
-    failures: Mapping[str, HypernodeError] = field(default_factory=dict)
-    """Nodes that could not be read; they count as failed."""
+    left_out: Sequence[Outcome] = ()
+    """Of the nodes of the run that are not in the plan: they could not be read, or are not gone on with."""
+    again: str = ""
+    """The command for those that could not be read."""
     past: Past | None = None
     """What the earlier part of this run has left; None: this is its beginning."""
     left: Sequence[Left] = ()
@@ -180,7 +195,6 @@ class Run:
         return self._sum_up(None)
 
     def _go(self) -> None:
-        self.outcomes = unread = [Outcome(node, "failed", error=error) for node, error in self.failures.items()]
         link = self.link
         options = Options(
             parallel=link.parallel,
@@ -190,12 +204,10 @@ class Run:
         )
         prober = make_prober(link, self.plan.rules.gates)
         with (
-            progress("applying", len(self.plan.nodes), least=1) as bar,
+            progress("applying", len(self.plan.nodes) + len(self.left_out), least=1) as bar,
             _interruptible(self.journal, prober) as (stop, signals),
             link.executor() as executor,
         ):
-            for outcome in unread:
-                bar.tell(outcome_line(outcome))
             rollout = Rollout(
                 self.plan,
                 link.store(self.catalogue, self.plan.ways),
@@ -204,7 +216,7 @@ class Run:
                 options=options,
                 lock_folder=link.lock_folder,
                 stop=stop,
-                failed_before=len(unread),
+                left_out=self.left_out,
                 on_look=bar.look,
                 journal=self.journal,
                 past=self.past,
@@ -219,7 +231,7 @@ class Run:
         self.interrupted = signals[0] if signals else None
         states = [outcome.state for outcome in self.outcomes]
         self.journal.note("run ended", state=run_state(states, None if self.stopped is None else self.stopped.kind))
-        told = set(self.plan.nodes) | set(self.failures)
+        told = {outcome.node for outcome in self.outcomes}
         self.outcomes += [Outcome(node, "unchanged") for node in self.plan.compared if node not in told]
         self.outcomes.sort(key=lambda outcome: outcome.node)
 
@@ -233,12 +245,15 @@ class Run:
             for change in rollback.plan.hazardous
         ]
         plan = rollback.plan.with_only(change for change in rollback.plan.changes if not change.hazards)
-        print_note(f"Rolling back {len(plan.nodes)} node{'s' * (len(plan.nodes) != 1)}, by on_failure: rollback")
+        print_note(f"Rolling back {_nodes(len(plan.nodes))}, by on_failure: rollback")
         plan = replace(plan, rules=DEFAULT)
         unread = {node: error.message for node, error in failures.items()}
         with _begun(self.link, plan, unread, log.source, f"rollback of {log.run}", log.run) as journal:
             left = sorted([*rollback.left, *unagreed], key=lambda one: (one.node, one.setting))
-            run = Run(self.link, self.catalogue, plan, journal, self.ignore_running, failures, left=left)
+            again = command_for_unread(log.source, log.run)
+            run = Run(
+                self.link, self.catalogue, plan, journal, self.ignore_running, _unread(failures), again=again, left=left
+            )
             run._go()
         return run
 
@@ -288,6 +303,14 @@ class Run:
             print_note(f"Go on: hnctl resume {run}{yes}")
             if any(outcome.state == "done" for outcome in self.outcomes):
                 print_note(f"Take back what was done: hnctl rollback {run}{yes}")
+        unread = [outcome.node for outcome in self.left_out if not outcome.changes]
+        if run is not None and unread:
+            them = "it" if len(unread) == 1 else "them"
+            chosen = "".join(f" -n {node}" for node in unread) if len(unread) <= _MOST_NAMED else ""
+            print_note(
+                f"{_nodes(len(unread))} could not be read, and the run has no plan for {them}. "
+                f"Mended: {self.again}{chosen}"
+            )
 
 
 def plan_back(
@@ -308,7 +331,12 @@ def plan_back(
     return plan_rollback(log, planned, live, catalogue), failures
 
 
+def _nodes(count: int) -> str:
+    return f"{count} node{'s' * (count != 1)}"
+
+
 _GOOD = ("done", "unchanged")
+_MOST_NAMED = 4
 
 
 @contextmanager

@@ -35,7 +35,11 @@ def runs_folder(folder: Path) -> Path:
 def applied(api_url: str, folder: Path, node: str, flows: tuple[str, ...] = (), **values: object) -> str:
     """Write down a run of now that set `values` on `node`, as `apply` would; returns its name."""
     journal = Journal(runs_folder(folder))
-    plan = {"checksum": "", "api_url": api_url, "changes": []}
+    changes = [
+        {"node": node, "setting": name, "current": None, "desired": None, "secret": isinstance(value, Secret)}
+        for name, value in values.items()
+    ]
+    plan = {"checksum": "", "api_url": api_url, "changes": changes, "unread": []}
     about = {
         "host": "laptop",
         "job": None,

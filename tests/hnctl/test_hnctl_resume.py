@@ -76,6 +76,33 @@ def test_a_run_that_the_budget_stopped_says_how_to_go_on_and_does(hnctl: Hnctl, 
     assert shown.out.count("  resumed  ") == 2
 
 
+def test_a_run_is_not_done_before_all_of_its_nodes_are_those_left_out_and_those_not_read_too(
+    hnctl: Hnctl, box: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    refused, unread, *_ = sorted(box.names)
+    box.set_faults({"reject": [refused]})
+    tokens = {name: token for name, token in box.tokens.items() if name != unread}
+    monkeypatch.setenv("HYPERNODE_API_TOKENS", json.dumps(tokens))
+    first = hnctl("apply", "--yes", "--max-failures", "3")
+    again = f"1 node could not be read, and the run has no plan for it. Mended: hnctl apply -n {unread}"
+    assert (first.status, first.err.splitlines()[-1]) == (3, again)
+    run = last_run(hnctl)
+    box.set_faults({})
+    left_out = hnctl("resume", run, "--yes", "--exclude", refused)
+    assert (left_out.status, left_out.out) == (3, "4 done, 0 unchanged, 2 failed, 0 outcome unknown, 0 not attempted\n")
+    assert f"{refused}: failed: left out, and as it was left before\n" in left_out.err
+    assert f"{unread}: failed: it could not be read: there is no API token for {unread}\n" in left_out.err
+    rest = hnctl("resume", run, "--yes")
+    assert (rest.status, rest.err.splitlines()[-1]) == (3, again)
+    assert hnctl("history", "-o", "json").json["runs"][0]["state"] == "partly done"
+    nodes = {node["node"]: node for node in hnctl("history", run, "-o", "json").json["nodes"]}
+    assert len(nodes) == 6
+    assert (nodes[unread]["state"], nodes[unread]["sent"]) == ("failed", False)
+    monkeypatch.setenv("HYPERNODE_API_TOKENS", json.dumps(dict(box.tokens)))
+    assert hnctl("apply", "--yes", "-n", unread).status == 0
+    assert php(box) == ["8.0"] * 6
+
+
 def test_without_a_yes_nobody_goes_on(hnctl: Hnctl, box: Sandbox):
     box.set_faults({"reject": list(box.names)})
     hnctl("apply", "--yes", "--max-failures", "1", "--parallel", "1")

@@ -25,7 +25,7 @@ def history(run: str | None, prune: float | None, **options: Any) -> Exit:
     """List the runs that changed nodes, or show one of them.
 
     The newest comes first. Of RUN every node is shown, with what was planned for it, its flows, its time and its error.
-    A run that was killed is "broken off", and a node that it had begun is "unknown": hnctl diff tells what it has now.
+    A run that was killed is "broken off", and a node that it was changing is "unknown": hnctl diff shows what it has.
 
     Examples:
       hnctl history

@@ -45,13 +45,14 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
     """
     from hnctl.agreement import agree
     from hnctl.comparing import check_canaries
-    from hnctl.rollout import Run, person
+    from hnctl.rollout import Run, command_for_unread, person
     from hnctl.selection import check_excluded
     from hnctl.values import fetch_from
     from hypernode.fleet.history import find_run, parse_run
     from hypernode.fleet.journal import Journal
     from hypernode.fleet.plan import Confirmation
     from hypernode.fleet.planfile import fetch_secrets
+    from hypernode.fleet.rollout import left_out
 
     link = Connection(verbose=verbose, **options)
     path = find_run(state_folder() / "runs", run)
@@ -70,8 +71,8 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
             raise click.UsageError("A run keeps the order that it was begun with.")
         catalogue = link.catalogue()
         check_excluded(exclude, log.nodes)
-        plan = _plan_of(log, link, catalogue, path).without(exclude)
-        plan = fetch_secrets(plan, partial(fetch_from, Path(log.source.folder)), path=str(path))
+        whole = _plan_of(log, link, catalogue, path)
+        plan = fetch_secrets(whole.without(exclude), partial(fetch_from, Path(log.source.folder)), path=str(path))
         check_canaries(rules.get("canary", ()), plan.compared)
         plan = replace(plan, rules=replace(plan.rules, **rules))
         link.address(plan.nodes)
@@ -79,9 +80,19 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
         # Its hazards and its size were agreed to, or there would be no such run.
         agreed = [Confirmation(change.node, change.setting) for change in left.hazardous]
         how = {"output": link.value("output"), "yes": options["yes"], "verbose": verbose}
-        agree(left, {}, catalogue, ask=True, confirm=agreed, force=True, **how)
+        if left.changes:
+            agree(left, {}, catalogue, ask=True, confirm=agreed, force=True, **how)
         journal.go_on(salt=log.salt, message=options["message"], **person())
-        return Run(link, catalogue, plan, journal, options["ignore_running"], past=log.past).carry_out()
+        return Run(
+            link,
+            catalogue,
+            plan,
+            journal,
+            options["ignore_running"],
+            left_out(log, whole, plan),
+            again=command_for_unread(log.source, log.rolls_back),
+            past=log.past,
+        ).carry_out()
     finally:
         journal.close()
 

@@ -43,9 +43,10 @@ class Outcome:
     changes: tuple[Change, ...] = ()
     """What was planned for it."""
     error: HypernodeError | None = None
-    """Why it is neither done nor unchanged; None too when the run stopped before it."""
+    """Why it is neither done nor unchanged; None too when the run stopped before it, or leaves it out."""
     reason: str = ""
-    """Why it was not attempted; for one that is done: what could not be verified, or was answered on the way."""
+    """Why it was not attempted, or not again; for one that is done: what could not be verified, or was answered on the
+    way."""
     flows: tuple[str, ...] = ()
     """Uuids of the flows that did it."""
     seconds: float = 0.0
@@ -81,6 +82,8 @@ def bring(
     """
     started = time.monotonic()
     planned = tuple(changes)
+    sent_at = None if past is None else past.sent_at
+    """When a write was sent whose end is not known yet."""
 
     def outcome(
         state: State, error: HypernodeError | None = None, flows: Sequence[Flow] = (), reason: str = ""
@@ -106,14 +109,15 @@ def bring(
         with locked(node, lock_folder, journal.owner, lasts=options.timeout):
             journal.announce("node begun", node=node)
             ended = None
-            if past is not None and past.sent_at is not None:
+            if past is not None and sent_at is not None:
                 sent = {change.setting: change.desired for change in planned if change.setting in past.sent}
                 try:
-                    update = store.find(node, sent, past.sent_at, past.flows)
+                    update = store.find(node, sent, sent_at, past.flows)
                 except HypernodeError as exc:
                     return outcome("unknown", _still_unknown(exc))
                 if update is not None and (ended := finish(update, sent)).state != "done":
                     return ended
+            sent_at = None
             live = store.read(node, [change.setting for change in planned])
             left = open_changes(planned, live, catalogue)
             if not left:
@@ -129,7 +133,8 @@ def bring(
     except OutcomeUnknown as exc:
         return outcome("unknown", exc)
     except SafetyError as exc:
-        return outcome("not_attempted", exc)
+        # What keeps us from the node says nothing of what was sent to it before.
+        return outcome("not_attempted", exc) if sent_at is None else outcome("unknown", _still_unknown(exc))
     except HypernodeError as exc:
         return outcome("failed", exc)
 

@@ -20,11 +20,10 @@ class NodeLog:
 
     node: str
     state: State
-    """As `Outcome.state`. A node that was begun and has no end is ``unknown``: perhaps it was changed."""
+    """As `Outcome.state`: how its last try ended. One that was refused says nothing, and one that has sent something
+    and has no end is ``unknown``. A node that could not be read, and so has no changes, is ``failed``."""
     changes: tuple[Mapping[str, Any], ...]
     """As planned: setting, current, desired; secret values are not among them."""
-    ended: bool
-    """Whether its end was written down."""
     sent: Mapping[str, Any]
     """What was sent, by setting; secrets as `journal.hashed` keeps them."""
     sent_at: datetime | None
@@ -36,7 +35,7 @@ class NodeLog:
 
     @property
     def begun(self) -> bool:
-        """Whether the run has looked at the node, and left an outcome or an open end."""
+        """Whether the run has left an outcome or an open end on the node."""
         return self.state != "not_attempted"
 
 
@@ -68,6 +67,7 @@ class RunLog:
     ended_as: str | None
     """None: it did not get to its end, or is still at it."""
     nodes: Mapping[str, NodeLog]
+    """All that it is about: those that are to be changed, and those that could not be read."""
     plan: Mapping[str, Any]
     """The plan as `planfile.dump` wrote it."""
     salt: str
@@ -168,8 +168,7 @@ def _newer(version: object) -> tuple[str, str]:
 class _Gathered:
     first: Mapping[str, Any]
     changes: dict[str, list[Mapping[str, Any]]]
-    ends: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    begun: set[str] = field(default_factory=set)
+    ends: dict[str, Mapping[str, Any]]
     sent: dict[str, dict[str, Any]] = field(default_factory=dict)
     sent_at: dict[str, datetime] = field(default_factory=dict)
     flows: dict[str, list[str]] = field(default_factory=dict)
@@ -182,9 +181,6 @@ class _Gathered:
     def add(self, record: Mapping[str, Any]) -> None:
         node = record.get("node")
         match record["record"]:
-            case "node begun":
-                self.begun.add(record["node"])
-                self.ends.pop(record["node"], None)
             case "sending":
                 self.sent.setdefault(record["node"], {}).update(record["settings"])
                 self.sent_at[record["node"]] = datetime.fromisoformat(record["at"])
@@ -192,8 +188,9 @@ class _Gathered:
             case "flows":
                 self.flows[record["node"]] = list(record["flows"])
             case "node ended":
-                self.ends[record["node"]] = record
-                if record["state"] != "unknown":
+                if record["state"] != "not_attempted" or node not in self.ends:
+                    self.ends[record["node"]] = record
+                if record["state"] not in ("unknown", "not_attempted"):
                     self.sent_at.pop(record["node"], None)
             case "probed":
                 for node, found in record["nodes"].items():
@@ -206,7 +203,7 @@ class _Gathered:
                 self.end = None
             case "run ended":
                 self.end = record
-            case "read back" | "gate":
+            case "node begun" | "read back" | "gate":
                 pass  # for people
             case other:
                 raise ValueError(other, node)
@@ -241,12 +238,11 @@ class _Gathered:
 
     def _node(self, node: str) -> NodeLog:
         ended = self.ends.get(node, {})
-        state: State = ended.get("state") or ("unknown" if node in self.begun else "not_attempted")
+        state: State = "unknown" if node in self.sent_at else ended.get("state", "not_attempted")
         return NodeLog(
             node,
             state,
             tuple(self.changes.get(node, ())),
-            node in self.ends,
             self.sent.get(node, {}),
             self.sent_at.get(node),
             tuple(self.flows.get(node, ())),
@@ -265,4 +261,8 @@ def _begun(record: Mapping[str, Any]) -> _Gathered:
     for name in ("run", "at", "who", "job", "message", "host", "pid", "salt", "folder", "file", "digest", "rolls_back"):
         record[name]
     datetime.fromisoformat(record["at"])
-    return _Gathered(record, changes)
+    unread: dict[str, Mapping[str, Any]] = {
+        one["node"]: {"state": "failed", "error": f"it could not be read: {one['reason']}"}
+        for one in record["plan"]["unread"]
+    }
+    return _Gathered(record, changes, unread)

@@ -1,7 +1,8 @@
 """Carrying a plan out: in waves, within a failure budget, and by what the journal tells of an earlier part of the run.
 
-It decides nothing but to stop. Every node of the plan gets exactly one outcome, whatever happens. What is done with a
-node is in `bring`.
+It decides nothing but to stop. Every node of the run gets exactly one outcome, whatever happens: those of the plan, and
+those that could not be read or are left out now. A node counts against the failure budget from when it fails until it
+succeeds; nothing else gives its place back. What is done with a node is in `bring`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol
@@ -26,7 +27,7 @@ from hypernode.errors import (
 from hypernode.fleet.bring import OnLook, Options, Outcome, bring, open_changes
 from hypernode.fleet.executors import LONGEST_SLEEP, as_they_end, first_to_end
 from hypernode.fleet.gates import Finding, FlowsGate, judge
-from hypernode.fleet.history import Past
+from hypernode.fleet.history import Past, RunLog
 from hypernode.fleet.journal import NO_JOURNAL, Journal, NoJournal, State
 from hypernode.fleet.managed import managed
 from hypernode.fleet.plan import Change, Plan
@@ -66,7 +67,8 @@ class Rollout:
         options: See `Options`.
         lock_folder: Where the locks are that keep two runs from one node; one folder per API host.
         stop: Once it is set, no more nodes are begun.
-        failed_before: Nodes that failed before this, when they were read; they count.
+        left_out: Outcomes of the nodes of the run that are not in the plan: they could not be read, or are not gone on
+            with. They are told as they are, and count.
         on_look: Told a node and its flows after each look at them, from the thread that works on the node.
         journal: Where each step is written down before it is taken. When that fails, no more nodes are begun.
         past: What an earlier part of this run has left.
@@ -85,7 +87,7 @@ class Rollout:
         options: Options,
         lock_folder: Path,
         stop: threading.Event,
-        failed_before: int = 0,
+        left_out: Sequence[Outcome] = (),
         on_look: OnLook | None = None,
         journal: Journal | NoJournal = NO_JOURNAL,
         past: Past | None = None,
@@ -109,21 +111,20 @@ class Rollout:
         self._prober = prober
         self._tell = tell
         self._now = now
-        self._most = plan.rules.most_failures(len(self._changes) + failed_before)
-        self._unread = failed_before
-        self._failed: set[str] = {
-            name
-            for name, log in self._past.nodes.items()
-            if log.ended and log.state in ("failed", "unknown") and name in self._changes
-        }
-        """Nodes that failed or are unknown by now, in the earlier part of the run too."""
+        self._left_out = left_out
+        self._most = plan.rules.most_failures(len(self._changes) + len(left_out))
+        states = {one.node: one.state for one in left_out}
+        states |= {name: log.state for name, log in self._past.nodes.items() if name in self._changes}
+        self._failed = {name for name, state in states.items() if state in ("failed", "unknown")}
+        """Nodes of the run that failed or are unknown by now."""
         self._refused_token: str | None = None
         self._states: dict[str, State] = {}
         self._left: list[Outcome] = []
         self._probed = {node: dict(found) for node, found in self._past.probed.items()}
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Carry the plan out, and yield an outcome for each of its nodes as it is known."""
+        """Carry the plan out, and yield an outcome for each node of the run as it is known."""
+        yield from self._left_out
         yield from self._look_again()
         waves = self._plan.rules.divide(self._plan.order)
         for number, wave in enumerate(waves, 1):
@@ -185,9 +186,10 @@ class Rollout:
                     break
                 for task in first_to_end(running):
                     outcome = self._outcome_of(task, running.pop(task))
-                    self._count(outcome)
                     if written:
                         self._note_end(outcome)
+                    outcome = self._with_past(outcome)
+                    self._count(outcome)
                     yield outcome
         finally:
             for task in running:
@@ -216,11 +218,18 @@ class Rollout:
         error.__cause__ = failure
         return Outcome(node, "unknown", self._changes[node], error)
 
+    def _with_past(self, outcome: Outcome) -> Outcome:
+        """Return what became of a node over the whole run: a try that was refused leaves it as it was."""
+        before = self._past.nodes.get(outcome.node)
+        if outcome.state != "not_attempted" or before is None:
+            return outcome
+        return replace(outcome, state=before.state, reason="as it was left before, and not tried again")
+
     def _count(self, outcome: Outcome) -> None:
         self._states[outcome.node] = outcome.state
         if outcome.state in ("failed", "unknown"):
             self._failed.add(outcome.node)
-        else:
+        elif outcome.state in ("done", "unchanged"):
             self._failed.discard(outcome.node)
         if isinstance(outcome.error, TokenRefused):
             self._refused_token = outcome.node
@@ -243,7 +252,7 @@ class Rollout:
         return self.stopped is not None
 
     def _find_stop(self, *, within_budget: bool) -> Stop | None:
-        failures = self._unread + len(self._failed)
+        failures = len(self._failed)
         window = self._plan.rules.window
         if self._journal.failure is not None:
             return Stop("journal", f"the run was stopped: {self._journal.failure.message}")
@@ -368,6 +377,24 @@ class Rollout:
 
 def _nodes(count: int) -> str:
     return f"{count} node{'s' * (count != 1)}"
+
+
+def left_out(log: RunLog, whole: Plan, plan: Plan) -> list[Outcome]:
+    """Return the outcomes of the nodes of a run that are not gone on with: they are as the run has left them.
+
+    Args:
+        log: The run.
+        whole: Its plan, read back.
+        plan: The part of it that is gone on with.
+    """
+    changes, chosen = whole.by_node(), set(plan.nodes)
+    return [
+        Outcome(name, node.state, changes[name], reason="left out, and as it was left before")
+        if name in changes
+        else Outcome(name, node.state, error=HypernodeError(node.error or "", node=name))
+        for name, node in log.nodes.items()
+        if name not in chosen
+    ]
 
 
 def check_fresh(plan: Plan, reader: Reader, catalogue: Catalogue, executor: Executor) -> None:

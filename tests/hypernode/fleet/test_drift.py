@@ -35,7 +35,7 @@ def run(
 ) -> RunLog:
     """Return the run of day `number`, in which each node of `sent` was set and ended as `state`; None: it did not."""
     at, salt = (MONDAY + timedelta(days=number)).isoformat(), f"salt {number}"
-    plan = {"checksum": "", "api_url": api_url, "changes": [{"node": node} for node in sent]}
+    plan = {"checksum": "", "api_url": api_url, "changes": [{"node": node} for node in sent], "unread": []}
     first = {"record": "run begun", "format_version": 1, "run": f"run{number}", "at": at, "who": "jan@laptop", "pid": 1}
     records: list[dict[str, Any]] = [
         {

@@ -22,6 +22,7 @@ from hypernode.secrets import Secret
 
 PLAN = {
     "checksum": "abc",
+    "unread": [],
     "changes": [
         {"node": node, "setting": "php_version", "current": "8.2", "desired": "8.3", "secret": False}
         for node in ("kaasshop", "theeplein", "boekenhal")

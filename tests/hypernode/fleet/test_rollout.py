@@ -86,15 +86,19 @@ class Run:
     on_look: OnLook | None = None
     budget: Share | None = None
 
-    def outcomes(self, *, failed_before: int = 0) -> dict[str, Outcome]:
+    def outcomes(self, *, unread: int = 0) -> dict[str, Outcome]:
+        """Return what becomes of the nodes of the plan, where so many others could not be read."""
         with ThreadPoolExecutor(self.workers or self.options.parallel) as executor:
-            for outcome in self.iterate(executor, failed_before=failed_before):
+            for outcome in self.iterate(executor, unread=unread):
                 self.events.append(outcome)
         told = [event for event in self.events if isinstance(event, Outcome)]
-        assert sorted(outcome.node for outcome in told) == list(self.plan.nodes), "not one outcome for each node"
-        return {outcome.node: outcome for outcome in told}
+        others = [outcome.node for outcome in told[:unread]]
+        nodes = sorted([*self.plan.nodes, *others])
+        assert sorted(outcome.node for outcome in told) == nodes, "not one outcome for each node"
+        self.events = [event for event in self.events if not isinstance(event, Outcome) or event.node not in others]
+        return {outcome.node: outcome for outcome in told if outcome.node not in others}
 
-    def iterate(self, executor: ThreadPoolExecutor, *, failed_before: int = 0) -> Iterator[Outcome]:
+    def iterate(self, executor: ThreadPoolExecutor, *, unread: int = 0) -> Iterator[Outcome]:
         return Rollout(
             replace(self.plan, rules=Rules(max_failures=self.budget)),
             self.store,
@@ -103,7 +107,7 @@ class Run:
             options=self.options,
             lock_folder=self.locks,
             stop=self.stop,
-            failed_before=failed_before,
+            left_out=[Outcome(f"other{n}", "failed", error=ConnectionFailed("no")) for n in range(unread)],
             on_look=self.on_look,
         ).outcomes()
 
@@ -437,18 +441,15 @@ def test_without_a_budget_every_node_is_attempted(locks):
 
 def test_nodes_that_could_not_be_read_count_before_the_first_is_begun(locks):
     options = Options(parallel=1)
-    assert (
-        len(Run(plan_for(shops(5)), MemoryStore(shops(5)), locks, options, budget=Share(3)).outcomes(failed_before=2))
-        == 5
-    )
+    assert len(Run(plan_for(shops(5)), MemoryStore(shops(5)), locks, options, budget=Share(3)).outcomes(unread=2)) == 5
     at = Run(plan_for(shops(5)), MemoryStore(shops(5)), locks, options, budget=Share(3))
-    assert {outcome.reason for outcome in at.outcomes(failed_before=3).values()} == {
+    assert {outcome.reason for outcome in at.outcomes(unread=3).values()} == {
         "the run was stopped: 3 nodes failed (--max-failures)"
     }
     assert at.begun == []
     # 30% of the 5 nodes of the plan and the 5 that could not be read are 3.
     percent = Run(plan_for(shops(5)), failing(2, 5), locks, Options(parallel=1), budget=Share(30, True))
-    percent.outcomes(failed_before=2)
+    percent.outcomes(unread=2)
     assert len(percent.begun) == 1
 
 
@@ -480,7 +481,7 @@ def test_no_more_fail_than_the_budget_and_those_under_way_and_none_is_begun_afte
     names = sorted(store.nodes)
     store.refused = {n: Rejected("no", status=400) for n, fail in zip(names, fails, strict=True) if fail}
     run = Run(plan_for(store.nodes), store, shared_locks, Options(parallel=parallel), budget=share)
-    outcomes = run.outcomes(failed_before=before)
+    outcomes = run.outcomes(unread=before)
     total = len(fails) + before
     budget = -(-share.number * total // 100) if share.percent else share.number
     failed = [node for node, outcome in outcomes.items() if outcome.state == "failed"]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,148 +12,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_store import MemoryStore
-from strategies import CATALOGUE
+from memory_store import RUNNING
+from scenes import SHOPS, Scene, states
 
-from hypernode.errors import OutcomeUnknown, Rejected, TokenRefused
-from hypernode.fleet.bring import Options, Outcome
+from hypernode.errors import OutcomeUnknown, TokenRefused
+from hypernode.fleet.bring import Outcome
 from hypernode.fleet.gates import Finding, FlowsGate, judge
-from hypernode.fleet.history import NodeLog, Past, RunLog, find_run, read_run
-from hypernode.fleet.journal import Journal
-from hypernode.fleet.plan import make_plan
-from hypernode.fleet.planfile import dump
-from hypernode.fleet.rollout import Rollout
+from hypernode.fleet.history import NodeLog, find_run
+from hypernode.fleet.node_locks import locked
 from hypernode.fleet.rules import ALL, Rules, parse_window
 from hypernode.fleet.shares import Share
 
 WAVES = (Share(1), Share(50, True), ALL)
-SHOPS = [f"shop{n}" for n in range(6)]
-
-
-class Shuffling(Executor):
-    """Runs one task at a time, always a random one of those that it was given."""
-
-    def __init__(self, seed: int) -> None:
-        self._chance = random.Random(seed)
-        self._tasks: list[tuple[Future[Any], Callable[[], Any]]] = []
-        self._change = threading.Condition()
-        self._over = False
-        self._thread = threading.Thread(target=self._work)
-        self._thread.start()
-
-    def submit(self, task: Any, /, *args: Any, **more: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        with self._change:
-            self._tasks.append((future, lambda: task(*args, **more)))
-            self._change.notify()
-        return future
-
-    def _work(self) -> None:
-        while True:
-            with self._change:
-                self._change.wait_for(lambda: self._tasks or self._over)
-                if not self._tasks:
-                    return
-                future, task = self._tasks.pop(self._chance.randrange(len(self._tasks)))
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(task())
-                except BaseException as exc:  # noqa: BLE001  # for whoever waits
-                    future.set_exception(exc)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        with self._change:
-            self._over = True
-            self._change.notify()
-        self._thread.join()
-
-
-@dataclass
-class Scene:
-    """Nodes, a journal, and the parts of one run over them."""
-
-    folder: Path
-    rules: Rules
-    nodes: Sequence[str] = tuple(SHOPS)
-    parallel: int = 2
-    seed: int = 0
-    prober: Any = None
-    told: list[str] = field(default_factory=list)
-    now: datetime = datetime(2026, 11, 23, 12, tzinfo=UTC)
-    store: MemoryStore = field(init=False)
-    stop: threading.Event = field(default_factory=threading.Event)
-    rollout: Rollout = field(init=False)
-    events: list[str | Outcome] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.store = MemoryStore({node: {"php_version": "8.2"} for node in self.nodes})
-        wished = {node: {"php_version": "8.3"} for node in self.nodes}
-        self.plan = make_plan(self.store.nodes, wished, CATALOGUE, rules=self.rules)
-        self.store.during_write = self.events.append
-        self.runs = self.folder / "runs"
-
-    def run(self) -> dict[str, Outcome]:
-        """Begin the run."""
-        journal = Journal(self.runs)
-        journal.begin(
-            who="jan@laptop",
-            host="laptop",
-            pid=7,
-            job=None,
-            message=None,
-            plan=dump(self.plan, api_url="https://api.example"),
-            folder="/",
-            file=None,
-            digest=None,
-            rolls_back=None,
-        )
-        return self._carry_out(journal, None)
-
-    def resume(self) -> dict[str, Outcome]:
-        """Go on with it."""
-        log = self.log()
-        journal, _ = Journal.reopen(find_run(self.runs, "last"))
-        journal.go_on(salt=log.salt, who="piet@laptop", host="laptop", pid=8, job=None, message=None)
-        return self._carry_out(journal, log.past)
-
-    def log(self) -> RunLog:
-        return read_run(find_run(self.runs, "last"))
-
-    def _carry_out(self, journal: Journal, past: Past | None) -> dict[str, Outcome]:
-        with Shuffling(self.seed) as executor:
-            self.rollout = Rollout(
-                self.plan,
-                self.store,
-                CATALOGUE,
-                executor,
-                options=Options(parallel=self.parallel),
-                lock_folder=self.folder / "locks",
-                stop=self.stop,
-                journal=journal,
-                past=past,
-                prober=self.prober,
-                tell=self.told.append,
-                now=lambda: self.now,
-            )
-            outcomes = []
-            for outcome in self.rollout.outcomes():
-                self.events.append(outcome)
-                outcomes.append(outcome)
-        journal.note("run ended", state="over")
-        journal.close()
-        assert sorted(one.node for one in outcomes) == sorted(self.plan.nodes), "not one outcome for each node"
-        return {one.node: one for one in outcomes}
-
-    def refuse(self, *nodes: str) -> None:
-        self.store.refused = {node: Rejected("no", status=400) for node in nodes}
-
-    @property
-    def written(self) -> list[str]:
-        return [node for node, _ in self.store.writes]
-
-
-def states(outcomes: dict[str, Outcome]) -> list[str]:
-    return [outcome.state for _, outcome in sorted(outcomes.items())]
 
 
 # The budget
@@ -220,6 +88,46 @@ def test_a_budget_that_is_spent_is_given_back_by_nodes_that_succeed_now(tmp_path
     assert states(scene.resume()) == ["done", "failed"] + ["done"] * 4
 
 
+def test_a_failed_node_that_is_refused_when_it_is_tried_again_keeps_its_place_in_the_budget(tmp_path):
+    scene = Scene(tmp_path, Rules(max_failures=Share(1)), parallel=1)
+    scene.refuse("shop0")
+    assert states(scene.run()) == ["failed"] + ["not_attempted"] * 5
+    scene.store.busy = {"shop0": RUNNING}
+    outcomes = scene.resume()
+    assert states(outcomes) == ["failed"] + ["not_attempted"] * 5
+    assert outcomes["shop0"].reason == "as it was left before, and not tried again"
+    assert f"the flow {RUNNING}; nothing was changed" in str(outcomes["shop0"].error)
+    assert scene.log().nodes["shop0"].error == "no", "the history has why it failed"
+    assert states(scene.resume(exclude=["shop0"])) == ["failed"] + ["not_attempted"] * 5, "left out, it counts too"
+    assert scene.written == ["shop0"]
+
+
+def test_nodes_that_could_not_be_read_count_in_every_part_of_the_run_and_it_is_never_done(tmp_path):
+    scene = Scene(tmp_path, Rules(max_failures=Share(2)), parallel=1, unread=["away"])
+    scene.refuse("shop0")
+    assert states(scene.run()) == ["failed", "failed"] + ["not_attempted"] * 5
+    assert scene.log().totals()["failed"] == 2
+    assert states(scene.resume()) == ["failed", "failed"] + ["not_attempted"] * 5
+    assert scene.written == ["shop0", "shop0"]
+    scene.refuse()
+    outcomes = scene.resume()
+    assert states(outcomes) == ["failed"] + ["done"] * 6
+    assert str(outcomes["away"].error) == "away: it could not be read: no route"
+    assert scene.log().ended_as == "partly done"
+
+
+def test_a_run_is_not_done_while_a_node_of_it_is_left_out(tmp_path):
+    scene = Scene(tmp_path, Rules(), parallel=1)
+    scene.refuse("shop2")
+    scene.run()
+    scene.refuse()
+    outcomes = scene.resume(exclude=["shop2"])
+    assert (outcomes["shop2"].state, outcomes["shop2"].reason) == ("failed", "left out, and as it was left before")
+    assert scene.log().ended_as == "partly done"
+    assert states(scene.resume()) == ["done"] * 6
+    assert scene.log().ended_as == "done"
+
+
 def test_a_refused_token_stops_the_run(tmp_path):
     scene = Scene(tmp_path, Rules(), parallel=1)
     scene.store.refused = {"shop2": TokenRefused("no")}
@@ -267,8 +175,30 @@ def test_a_write_without_an_end_is_looked_for_before_it_is_sent_again(tmp_path, 
     assert states(scene.resume()) == ["done"]
     assert scene.store.sought == ["shop0"]
     assert scene.written == ["shop0"] * writes
-    assert scene.log().state(under_way=False) == "over"
+    assert scene.log().state(under_way=False) == "done"
     assert [who for _, who in scene.log().resumed] == ["piet@laptop"]
+
+
+def test_a_refused_try_does_not_let_a_write_without_an_end_be_forgotten(tmp_path):
+    scene = Scene(tmp_path, Rules(), nodes=["shop0"], parallel=1)
+    scene.run()
+    killed_at(scene, "shop0", sent=True)
+    with locked("shop0", tmp_path / "locks"):
+        outcome = scene.resume()["shop0"]
+    assert outcome.state == "unknown"
+    assert str(outcome.error).startswith(
+        "shop0: a change was sent before, and what became of it cannot be found out now: another hnctl on this machine"
+    )
+    assert scene.store.sought == []
+    assert scene.log().past.nodes["shop0"].sent_at is not None
+    # Looked for, not seen, and somebody else's value there: nothing is known of what was sent, still.
+    scene.store.nodes["shop0"]["php_version"] = "8.4"
+    assert states(scene.resume()) == ["unknown"]
+    assert scene.log().totals()["unknown"] == 1
+    scene.store.nodes["shop0"]["php_version"] = "8.3"
+    assert states(scene.resume()) == ["done"]
+    assert scene.store.sought == ["shop0", "shop0"]
+    assert scene.written == ["shop0"]
 
 
 def test_a_node_that_was_begun_and_sent_nothing_is_begun_anew(tmp_path):
@@ -421,8 +351,7 @@ def test_what_is_left_of_a_pause_is_waited_for_when_the_run_goes_on(tmp_path):
 def test_a_node_that_is_left_out_of_a_run_does_not_let_others_slip_by_the_gates(tmp_path):
     scene = gated(tmp_path, {("shop1", True): "failed"})
     scene.run()
-    scene.plan = scene.plan.without(["shop0"])
     scene.prober.verdicts = {("shop3", True): "failed"}
-    outcomes = scene.resume()
+    outcomes = scene.resume(exclude=["shop0"])
     assert stopped(scene)[1] == "the run was stopped by a gate: page on shop3: it says so"
     assert states(outcomes).count("not_attempted") == 2
