@@ -128,7 +128,7 @@ _ended_by: list[int] = []
 def _end(number: int, frame: object) -> None:
     """End like after a Ctrl-C: connections are closed, and what was fetched is thrown away."""
     _ended_by.append(number)
-    raise KeyboardInterrupt
+    raise KeyboardInterrupt(signal.SIGTERM)
 
 
 def _run() -> int:

@@ -32,11 +32,12 @@ from hypernode.fleet.history import Past, RunLog, Source, find_run, read_run
 from hypernode.fleet.journal import NO_JOURNAL, Journal, NoJournal, describe_person, run_state
 from hypernode.fleet.plan import Confirmation, Plan
 from hypernode.fleet.planfile import dump
-from hypernode.fleet.rollback import Left, Rollback, plan_rollback, settings_to_read
+from hypernode.fleet.rollback import Left, Rollback, Settling, plan_rollback, settings_to_read
 from hypernode.fleet.rollout import Rollout, Stop
 from hypernode.fleet.rules import DEFAULT
 from hypernode.fleet.stores import read_nodes
 from hypernode.places import state_folder
+from hypernode.printable import printable
 
 if TYPE_CHECKING:
     from hypernode.fleet.probes import Probes
@@ -189,10 +190,25 @@ class Run:
     def carry_out(self) -> Exit:
         """Carry it out, tell what became of every node, and return the status."""
         self._go()
-        stop = self.stopped
-        if self.plan.rules.on_failure == "rollback" and stop is not None and stop.kind in ("budget", "gate failed"):
-            return self._sum_up(self._roll_back())
-        return self._sum_up(None)
+        back = None
+        try:
+            if self._takes_itself_back:
+                back = self._roll_back()
+        except HypernodeError as exc:
+            print_note(printable(f"It was not rolled back: {exc}"))
+        except KeyboardInterrupt as exc:
+            # `main` tells the number of any signal but Ctrl-C.
+            self.interrupted = exc.args[0] if exc.args else signal.SIGINT
+            print_note("Interrupted: it was not rolled back.")
+            self._sum_up(None)
+            raise
+        return self._sum_up(back)
+
+    @property
+    def _takes_itself_back(self) -> bool:
+        """Whether what it did is to be set back at once: not when somebody said stop, who may want another way."""
+        failed = self.stopped is not None and self.stopped.kind in ("budget", "gate failed")
+        return failed and self.interrupted is None and self.plan.rules.on_failure == "rollback"
 
     def _go(self) -> None:
         link = self.link
@@ -239,7 +255,8 @@ class Run:
         """Take back at once what this run has done, as a run of its own, but for what needs a yes of its own."""
         assert self.journal.run is not None  # noqa: S101  # nothing is stopped where nothing changes
         log = read_run(find_run(state_folder() / "runs", self.journal.run))
-        rollback, failures = plan_back(self.link, self.catalogue, log, self.plan)
+        # Those that wait for nothing come first: a write that did not end in its time is not waited for once more.
+        rollback, failures = plan_back(self.link, self.catalogue, log, self.plan, settle=False)
         unagreed = [
             Left(change.node, change.setting, f"needs a yes of its own: hnctl rollback {log.run} asks for it")
             for change in rollback.plan.hazardous
@@ -258,21 +275,20 @@ class Run:
         return run
 
     def _sum_up(self, back: Run | None) -> Exit:
-        status = self.status
+        status = self.status if back is None or back.interrupted is None else back.status
         output = self.link.value("output")
-        left = self.left if back is None else back.left
         if output in ("json", "yaml"):
-            document = run_document(self.outcomes, status, self.plan.checksum, run=self.journal.run, left=left)
+            document = self._document(status)
             if back is not None:
-                document["rollback"] = run_document(
-                    back.outcomes, back.status, back.plan.checksum, run=back.journal.run, left=left
-                )
+                document["rollback"] = back._document(back.status)
             print_data(render_document(document, output))
         elif output == "table":
             print_data(totals_line(self.outcomes))
         else:
-            rows = [outcome_row(outcome) for outcome in self.outcomes]
-            print_listing(Listing("nodes", ["node", "state", "reason"], rows), output)
+            runs = [self] if back is None else [self, back]
+            rows = [{"run": run.journal.run, **outcome_row(one)} for run in runs for one in run.outcomes]
+            columns = ["node", "state", "reason"] if back is None else ["run", "node", "state", "reason"]
+            print_listing(Listing("nodes", columns, rows), output)
             print_note(totals_line(self.outcomes))
         if back is not None:
             print_note(f"Rolled back: {totals_line(back.outcomes)}")
@@ -280,6 +296,9 @@ class Run:
                 print_note(left_line(one))
         self._tell_the_way_on(back)
         return status
+
+    def _document(self, status: Exit) -> dict[str, Any]:
+        return run_document(self.outcomes, status, self.plan.checksum, run=self.journal.run, left=self.left)
 
     @property
     def status(self) -> Exit:
@@ -314,21 +333,43 @@ class Run:
 
 
 def plan_back(
-    link: Connection, catalogue: Catalogue, log: RunLog, planned: Plan, chosen: Sequence[str] = ()
+    link: Connection,
+    catalogue: Catalogue,
+    log: RunLog,
+    planned: Plan,
+    chosen: Sequence[str] = (),
+    *,
+    settle: bool = True,
 ) -> tuple[Rollback, dict[str, HypernodeError]]:
-    """Read what a run has set, and plan how it is set back; nodes that cannot be read come with their errors."""
+    """Read what a run has set, and plan how it is set back; nodes that cannot be read come with their errors.
+
+    Args:
+        link: The way to the nodes.
+        catalogue: The settings.
+        log: The run.
+        planned: Its plan, read back.
+        chosen: Nodes to take back; none: all.
+        settle: Whether writes whose end is not known are looked for and waited for; if not, they are left.
+    """
     wanted = settings_to_read(log, chosen)
     link.address(list(wanted))
+    pending = {name for name in wanted if log.nodes[name].sent_at is not None}
+    reader = link.reader(catalogue, planned.ways)
+    if settle and pending:
+        print_note(f"Looking for what became of the change that was sent to {_nodes(len(pending))}.")
+        store = link.store(catalogue, planned.ways)
+        timeout, interval = float(link.value("wait")), float(link.value("poll_interval"))
+        reader, pending = Settling(store, log, planned, timeout=timeout, interval=interval), set()
     with progress("reading", len(wanted)) as bar, link.executor() as executor:
         live, failures = read_nodes(
-            link.reader(catalogue, planned.ways),
+            reader,
             wanted,
             executor,
             keep=lambda node, detail: {name: detail.get(name) for name in wanted[node]},
             names=wanted.__getitem__,
             on_node=bar.step,
         )
-    return plan_rollback(log, planned, live, catalogue), failures
+    return plan_rollback(log, planned, live, catalogue, pending=pending), failures
 
 
 def _nodes(count: int) -> str:

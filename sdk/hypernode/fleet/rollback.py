@@ -1,21 +1,24 @@
-"""Taking a run back: a plan out of what the journal recorded and what is there now. Pure.
+"""Taking a run back: a plan out of what the journal recorded and what is there now. Pure, but for `Settling`.
 
-Only what the run itself set, and nobody changed since, is set back to what it was before.
+Only what the run itself set, and nobody changed since, is set back to what it was before. A write whose end is not
+known may land at any time, so that nothing can be said of it before it is found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hypernode.catalogue import Catalogue, as_shown
-from hypernode.errors import InputError
+from hypernode.errors import FlowFailed, InputError, NotApplied, NotVerified
 from hypernode.fleet.history import NodeLog, RunLog
 from hypernode.fleet.journal import is_kept
 from hypernode.fleet.managed import Managed, managed
 from hypernode.fleet.plan import Change, Plan
 from hypernode.fleet.spec import NO_LIMITS
+from hypernode.fleet.stores import Store
 from hypernode.secrets import Secret
 
 
@@ -58,6 +61,8 @@ def plan_rollback(
     planned: Plan,
     live: Mapping[str, Mapping[str, Any]],
     catalogue: Catalogue,
+    *,
+    pending: Collection[str] = (),
 ) -> Rollback:
     """Return what is to be set back, and what is not and why.
 
@@ -66,6 +71,7 @@ def plan_rollback(
         planned: Its plan, read back.
         live: What nodes have now, by setting, as decoded; only these nodes are set back.
         catalogue: Types the values and gives the risk of each change.
+        pending: Nodes on which a write of the run may still land.
     """
     changes: list[Change] = []
     left: list[Left] = []
@@ -74,7 +80,7 @@ def plan_rollback(
             continue
         now = managed(catalogue, change.setting).typed(live[change.node].get(change.setting))
         node = log.nodes[change.node]
-        reason = _why_not(change, now, node, log.salt)
+        reason = _why_not(change, now, node, log.salt, pending=change.node in pending)
         if reason == _BACK and node.state == "failed":
             continue  # it was never set
         if reason:
@@ -85,12 +91,50 @@ def plan_rollback(
     return Rollback(plan, tuple(left))
 
 
+class Settling:
+    """Reads the nodes of a run once it is known what became of what it has sent to them.
+
+    Args:
+        store: The way to them. Nothing is written.
+        log: The run.
+        planned: Its plan, read back.
+        timeout: Seconds to wait for a write that is still under way.
+        interval: Seconds until the first look at it.
+    """
+
+    def __init__(self, store: Store, log: RunLog, planned: Plan, *, timeout: float, interval: float) -> None:
+        self._store = store
+        self._log = log
+        self._changes = planned.by_node()
+        self._timeout = timeout
+        self._interval = interval
+
+    def read(self, node: str, names: Collection[str] | None = None) -> Mapping[str, Any]:
+        """Read `node` after an open write of the run has come to its end.
+
+        Raises:
+            HypernodeError: The node cannot be read, or the end of the write cannot be found out.
+        """
+        told = self._log.nodes[node]
+        if told.sent_at is not None:
+            sent = {change.setting: change.desired for change in self._changes[node] if change.setting in told.sent}
+            update = self._store.find(node, sent, told.sent_at, told.flows)
+            if update is not None:
+                # Whether it succeeded shows in what the node has.
+                with suppress(FlowFailed, NotApplied, NotVerified):
+                    update.wait(self._timeout, interval=self._interval, on_look=None)
+        return self._store.read(node, names)
+
+
 _BACK = "it is back already"
+_OPEN = "it was sent, and what became of it is not known yet; `hnctl rollback` finds that out first"
 
 
-def _why_not(change: Change, now: Managed, node: NodeLog, salt: str) -> str:
+def _why_not(change: Change, now: Managed, node: NodeLog, salt: str, *, pending: bool) -> str:
     """Return why what the run set is not set back; nothing: it is."""
     if not is_kept(now, node.sent[change.setting], salt) and not (change.is_between(now) and now != change.current):
+        if pending:
+            return _OPEN
         back = not isinstance(now, Secret) and now == change.current
         return _BACK if back else f"moved on: it is {as_shown(now)} now"
     hazard = change.risk.irreversible
