@@ -176,9 +176,9 @@ def main() -> None:
         nodes=given.nodes, flow_time=0.6, latency=0.02, parallel=given.nodes, poll="100ms", faults=given.faults
     ) as killing:
         record = 0
-        while record < given.records and killing.die_at(record + 1, "after"):
+        while record < given.records and killing.die_at(record + 1, "before") and killing.die_at(record + 1, "after"):
             record += 1
-        click.echo(f"killed after each of {record} records: every run was gone on with and done")
+        click.echo(f"killed before and after each of {record} records: every run was gone on with and done")
         chance = random.Random(given.seed)
         for _ in range(given.moments):
             killing.die_after(chance.uniform(0.3, 3.0))

@@ -10,13 +10,15 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fcntl import ioctl
 from pathlib import Path
 
 from runs import Result
 
+Cue = str | Callable[[], object]
+"""What to type something after: a text that is to be seen, or whatever has happened."""
 COMMAND = (sys.executable, "-m", "hnctl")
 _AT_THE_TERMINAL = (
     sys.executable,
@@ -66,7 +68,7 @@ def run_in_shell(command: str, *arguments: str | Path, variables: Mapping[str, s
 
 def run_in_terminal(
     *arguments: str | Path,
-    answers: Iterable[tuple[str, str]] = (),
+    answers: Iterable[tuple[Cue, str]] = (),
     columns: int = 80,
     variables: Mapping[str, str] | None = None,
 ) -> Result:
@@ -74,7 +76,7 @@ def run_in_terminal(
 
     Args:
         arguments: Of the command.
-        answers: (question, answer) pairs: once the question is to be seen, the answer is typed.
+        answers: (question, answer) pairs: once the question is to be seen, or has happened, the answer is typed.
         columns: Width of the terminal.
         variables: More variables.
     """
@@ -92,7 +94,7 @@ def run_in_terminal(
     return _ended(process, out, b"")
 
 
-def _talk(terminal: int, answers: list[tuple[str, str]]) -> bytes:
+def _talk(terminal: int, answers: list[tuple[Cue, str]]) -> bytes:
     """Read until the end, and answer a question once the other side is waiting, as a person would."""
     out, seen = b"", 0
     deadline = time.monotonic() + _LONGEST
@@ -105,10 +107,17 @@ def _talk(terminal: int, answers: list[tuple[str, str]]) -> bytes:
             if not read:
                 return out
             out += read
-        elif answers and (place := out.find(answers[0][0].encode(), seen)) >= 0:
+        elif answers and (place := _place_of(answers[0][0], out, seen)) >= 0:
             seen = place + 1
             os.write(terminal, answers.pop(0)[1].encode())
     raise AssertionError(f"it did not end; so far it said {out!r}")
+
+
+def _place_of(cue: Cue, out: bytes, seen: int) -> int:
+    """Return where a text is to be seen after `seen`, or where we are once it has happened; -1: not yet."""
+    if isinstance(cue, str):
+        return out.find(cue.encode(), seen)
+    return len(out) if cue() else -1
 
 
 def _ended(process: subprocess.Popen[bytes], out: bytes, err: bytes) -> Result:

@@ -96,8 +96,7 @@ def test_no_secret_and_no_token_gets_into_a_journal(
     assert journal.stat().st_mode & 0o777 == 0o600
 
 
-def test_each_write_is_announced_before_it_is_sent(box: Sandbox, folder: Path, hnctl: Hnctl):
-    """The API's answer is never there before our own record of the request."""
+def test_the_steps_of_each_node_are_written_down_in_their_order(box: Sandbox, folder: Path, hnctl: Hnctl):
     assert hnctl("apply", "--yes").status == 0
     records = [json.loads(line) for line in journals(folder)[0].read_text().splitlines()]
     for node in box.names:

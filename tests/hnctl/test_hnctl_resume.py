@@ -19,10 +19,11 @@ from hypernode.sandbox.server import Sandbox
 
 def test_wherever_a_run_is_killed_it_can_be_gone_on_with_and_changes_each_node_once():
     with loop(nodes=2, flow_time=0.05, latency=0.0, parallel=2, poll="10ms") as killing:
-        record = 0
-        while killing.die_at(record + 1, "after"):
-            record += 1
-        assert record >= 2 + 2 * 4, "run begun and ended; each node begun, sending, read back, ended"
+        # Between any two records, in turn right after the one and right before the other.
+        gap = 1
+        while killing.die_at(gap, "after") if gap % 2 else killing.die_at(gap + 1, "before"):
+            gap += 1
+        assert gap >= 2 + 2 * 4, "run begun and ended; each node begun, sending, read back, ended"
 
 
 @pytest.fixture

@@ -76,7 +76,9 @@ def test_the_second_signal_leaves_at_once(slow: Sandbox):
     assert b"Left at once. What was under way goes on. Go on with the run: hnctl resume 2" in err
     resumed = run("resume", "last", "--yes", variables={"HNCTL_PARALLEL": "12"})
     assert resumed.status == 0, "the journal was true"
-    assert sorted(entry.node for entry in writes(slow)) == sorted(slow.names), "each node was written once"
+    # A request that was cut off before the API had it is sent again, and rightly so.
+    changed = sorted(entry.node for entry in writes(slow) if entry.changed)
+    assert changed == sorted(slow.names), "each node was changed once"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

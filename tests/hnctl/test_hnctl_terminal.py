@@ -207,11 +207,11 @@ def test_ctrl_c_finishes_the_node_under_way_and_shows_the_way_on(three: Sandbox,
 
 def test_ctrl_c_twice_leaves_at_once_and_the_run_can_be_gone_on_with(three: Sandbox, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HNCTL_POLL_INTERVAL", "2s")
-    answers = [("Change 3 nodes", "y\n"), ("\n", "\x03"), ("Interrupted", "\x03")]
+    answers = [("Change 3 nodes", "y\n"), (lambda: writes(three), "\x03"), ("Interrupted", "\x03")]
     shown = run_in_terminal(*SET, "--parallel", "1", answers=answers, variables={"TERM": "dumb"})
     assert shown.status == 130
     assert "Left at once. What was under way goes on. Go on with the run: hnctl resume " in plain(shown)
     assert len(writes(three)) == 1
     monkeypatch.setenv("HNCTL_POLL_INTERVAL", "50ms")
     assert run("resume", "last", "--yes").status == 0
-    assert sorted(entry.node for entry in writes(three)) == ["boekenhal", "kaasshop", "theeplein"]
+    assert sorted(entry.node for entry in writes(three) if entry.changed) == ["boekenhal", "kaasshop", "theeplein"]

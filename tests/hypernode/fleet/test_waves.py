@@ -140,6 +140,19 @@ def test_a_refused_token_stops_the_run(tmp_path):
 # Going on
 
 
+def test_each_write_is_announced_before_it_is_sent(tmp_path):
+    scene = Scene(tmp_path, Rules())
+    announced = []
+
+    def look(node: str) -> None:
+        lines = find_run(scene.runs, "last").read_text().splitlines()
+        announced.append((node, any('"sending"' in line and f'"{node}"' in line for line in lines)))
+
+    scene.store.during_write = look
+    scene.run()
+    assert sorted(announced) == [(node, True) for node in SHOPS]
+
+
 def test_a_node_that_was_done_is_read_and_left_whatever_it_has_now(tmp_path):
     scene = Scene(tmp_path, Rules(max_failures=Share(1)), parallel=1)
     scene.refuse("shop2")
