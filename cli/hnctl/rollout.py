@@ -387,10 +387,10 @@ def _interruptible(journal: Journal | NoJournal, prober: Probes | None) -> Itera
     signals: list[int] = []
 
     def handle(number: int, frame: object) -> None:
+        if prober is not None:
+            prober.end()  # nobody waits for what gates find now, and what runs for them would outlive us
         if signals:
             print_note(f"Left at once. What was under way goes on. Go on with the run: hnctl resume {journal.run}")
-            if prober is not None:
-                prober.end()  # what runs for gates would outlive us
             os._exit(128 + number)
         # Whoever's line drops (SIGHUP) is not there any more; the run ends as one that was asked to.
         signals.append(signal.SIGTERM if number == signal.SIGHUP else number)

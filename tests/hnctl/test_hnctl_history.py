@@ -169,6 +169,10 @@ def test_old_runs_are_pruned_and_edited_ones_are_left(hnctl: Hnctl, box: Sandbox
     old.write_text(journal.read_text().replace(journal.stem, old.stem).replace('"at": "2', '"at": "1'))
     edited = journal.with_name("20200102-000000-bbbb.jsonl")
     edited.write_text("mine\n")
+    torn = journal.with_name("20991231-000000-cccccc.jsonl")
+    torn.write_text('{"record": "run be')  # killed or out of room before anything was done
+    assert hnctl("history", "last").out.startswith(f"{journal.stem}: done")
+    os.utime(torn, (0, 0))
     pruned = hnctl("history", "--prune", "90d")
     assert (pruned.status, pruned.out) == (3, "1 run removed\n")
     assert "20200102-000000-bbbb.jsonl:1:1: it is no record of a run" in pruned.err

@@ -162,3 +162,31 @@ def test_rows_tell_of_what_was_taken_back_too(output: str, hnctl: Hnctl, box: Sa
     else:
         assert out.startswith("| run")
         assert out.count(f"| {first} | done") == 2
+
+
+def test_the_rest_of_a_run_is_gone_on_with_when_some_of_it_was_taken_back(hnctl: Hnctl, box: Sandbox, folder: Path):
+    write_fleet(folder, box, "{}")
+    first, second, third = sorted(box.names)
+    box.set_faults({"reject": [third]})
+    run = hnctl("apply", "--yes", "-o", "json").json["run"]
+    assert hnctl("rollback", run, "-n", first, "--yes").status == 0
+    box.set_faults({})
+    rest = hnctl("resume", run, "--yes", "-o", "json")
+    assert rest.status == 0
+    assert php(box) == ["8.3", "8.0", "8.0"]
+    nodes = {node["node"]: node["reason"] for node in rest.json["nodes"]}
+    back = hnctl("history", "-o", "json").json["runs"][0]["run"]
+    assert nodes[first] == f"taken back by {back}, and not gone on with"
+    assert nodes[second] == "done before"
+
+
+def test_the_first_ctrl_c_does_not_wait_for_what_runs_for_gates(hnctl: Hnctl, box: Sandbox, folder: Path):
+    script = "[ -e changed ] || { touch changed; exit 0; }; touch tried; exec sleep 60"
+    write_fleet(folder, box, FAILS_ONCE_CHANGED.format(script))
+    began = time.monotonic()
+    with interrupted_once((folder / "tried").exists):
+        left = hnctl("apply", "--yes")
+    assert (left.status, time.monotonic() - began < 30) == (130, True)
+    assert "1 done, 0 unchanged, 0 failed, 0 outcome unknown, 2 not attempted" in left.out
+    assert "The run was interrupted.\n" in left.err
+    assert len(writes(box)) == 1

@@ -76,16 +76,17 @@ def _list(folder: Path, output: str) -> Exit:
 def _prune(folder: Path, before: float) -> Exit:
     from datetime import datetime
 
-    from hypernode.fleet.history import find_runs, read_run
-    from hypernode.fleet.journal import is_under_way
+    from hypernode.fleet.history import has_begun, read_run
+    from hypernode.fleet.journal import SUFFIX, is_under_way
 
     removed, status = 0, Exit.OK
-    for path in find_runs(folder):
+    for path in folder.glob(f"*{SUFFIX}"):
         try:
-            log = read_run(path)
-            if datetime.fromisoformat(log.started_at).timestamp() < before and not is_under_way(path):
+            begun = has_begun(path)
+            at = datetime.fromisoformat(read_run(path).started_at).timestamp() if begun else path.stat().st_mtime
+            if at < before and not is_under_way(path):
                 path.unlink()
-                removed += 1
+                removed += begun
         except FileError as exc:
             print_file_error(exc)
             status = Exit.PARTLY

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +15,7 @@ from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.options import connection_options, exclude_option, node_option, output_option, rollout_options
 from hnctl.printing import print_note
-from hypernode.errors import FileError, PlanIsStale, RunIsUnderWay
+from hypernode.errors import PlanIsStale, RunIsUnderWay
 from hypernode.places import state_folder
 
 if TYPE_CHECKING:
@@ -48,10 +46,11 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
     from hnctl.rollout import Run, command_for_unread, person
     from hnctl.selection import check_excluded
     from hnctl.values import fetch_from
-    from hypernode.fleet.history import find_run, parse_run
+    from hypernode.fleet.history import find_run, parse_run, rollbacks_of
     from hypernode.fleet.journal import Journal
     from hypernode.fleet.plan import Confirmation
     from hypernode.fleet.planfile import fetch_secrets
+    from hypernode.fleet.rollback import is_taken_back, taken_back
     from hypernode.fleet.rollout import left_out
 
     link = Connection(verbose=verbose, **options)
@@ -62,9 +61,10 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
         if log.ended_as == "done":
             print_note(f"The run {log.run} is done: nothing is left to do.")
             return Exit.OK
-        if taken_back := next((r for r in _newer_runs(path) if r.rolls_back == log.run), None):
+        rollbacks = rollbacks_of(path.parent, log.run)
+        if is_taken_back(log, rollbacks):
             raise PlanIsStale(
-                f"the run {log.run} was taken back by {taken_back.run}; it is not gone on with",
+                f"the run {log.run} was taken back by {rollbacks[0].run}; it is not gone on with",
                 hint="Bring the nodes to the fleet file anew: hnctl apply",
             )
         if "order" in rules:
@@ -72,7 +72,10 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
         catalogue = link.catalogue()
         check_excluded(exclude, log.nodes)
         whole = _plan_of(log, link, catalogue, path)
-        plan = fetch_secrets(whole.without(exclude), partial(fetch_from, Path(log.source.folder)), path=str(path))
+        back = taken_back(rollbacks)
+        plan = fetch_secrets(
+            whole.without({*exclude, *back}), partial(fetch_from, Path(log.source.folder)), path=str(path)
+        )
         check_canaries(rules.get("canary", ()), plan.compared)
         plan = replace(plan, rules=replace(plan.rules, **rules))
         link.address(plan.nodes)
@@ -89,7 +92,9 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
             plan,
             journal,
             options["ignore_running"],
-            left_out(log, whole, plan),
+            left_out(
+                log, whole, plan, {name: f"taken back by {run}, and not gone on with" for name, run in back.items()}
+            ),
             again=command_for_unread(log.source, log.rolls_back),
             past=log.past,
         ).carry_out()
@@ -159,14 +164,3 @@ def _plan_of(log: RunLog, link: Connection, catalogue: Catalogue, path: Path, *,
 
     raw = json.dumps(log.plan).encode()
     return load(raw, catalogue, path=str(path), api_url=link.api_url, with_secrets=with_secrets)
-
-
-def _newer_runs(path: Path) -> Iterator[RunLog]:
-    """Yield the runs that were begun after that of `path`, the newest first; what cannot be read is passed over."""
-    from hypernode.fleet.history import find_runs, read_run
-
-    for other in find_runs(path.parent):
-        if other == path:
-            return
-        with suppress(FileError):
-            yield read_run(other)

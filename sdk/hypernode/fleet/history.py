@@ -1,9 +1,10 @@
-"""What journals tell of the runs of before. Pure, but for `find_runs` and `read_run`."""
+"""What journals tell of the runs of before. Pure, but for those functions that take a path."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -103,8 +104,35 @@ class Past:
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
-    """Yield the journals, the newest run first."""
-    yield from sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
+    """Yield the journals, the newest run first.
+
+    One that ends before its first record is whole is passed over: nothing was done in that run.
+    """
+    yield from filter(has_begun, sorted(folder.glob(f"*{SUFFIX}"), reverse=True))
+
+
+def has_begun(path: Path) -> bool:
+    """Tell whether the first record of a journal is whole; one that cannot be read is for `read_run` to tell of."""
+    try:
+        return _first_line(path).endswith(b"\n")
+    except OSError:
+        return True
+
+
+def rollbacks_of(folder: Path, run: str) -> list[RunLog]:
+    """Return the runs that take `run` back, the newest first; one that cannot be read is passed over."""
+    found = []
+    for path in find_runs(folder):
+        with suppress(OSError, FileError):
+            # Most journals are long, and about something else.
+            if run.encode() in _first_line(path) and (log := read_run(path)).rolls_back == run:
+                found.append(log)
+    return found
+
+
+def _first_line(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.readline()
 
 
 def find_run(folder: Path, run: str) -> Path:

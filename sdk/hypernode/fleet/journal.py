@@ -12,11 +12,13 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -70,12 +72,9 @@ class Journal:
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        now = clock()
-        # Runs of one second are in order by the fraction of it.
-        run = f"{now:%Y%m%d-%H%M%S}-{now.microsecond * 256 // 1_000_000:02x}{secrets.token_hex(2)}"
-        path = folder / f"{run}{SUFFIX}"
         try:
             make_folder(folder)
+            path = folder / f"{_new_name(folder, clock())}{SUFFIX}"
             file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             handle = os.open(folder, os.O_RDONLY)
@@ -84,7 +83,7 @@ class Journal:
             finally:
                 os.close(handle)
         except OSError as exc:
-            raise _failed(path, exc) from exc
+            raise _failed(folder, exc) from exc
         self._set_up(path, file, clock)
 
     def _set_up(self, path: Path, file: int, clock: Callable[[], datetime]) -> None:
@@ -138,25 +137,40 @@ class Journal:
         Raises:
             JournalFailed: It is not, and so must not be done.
         """
+        line = json.dumps({"record": record, "at": self._clock().isoformat(timespec="milliseconds"), **fields})
+        with self._lock, self._failing():
+            self._append(f"{line}\n".encode())
+            self._written += 1
+            mine = self._written
+        # Who waits here finds, as a rule, that the one before has brought this record to the disk too.
+        with self._sync_lock, self._failing():
+            if self._synced < mine:
+                written = self._written
+                os.fsync(self._file)
+                self._synced = written
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Do something with the file, unless that has failed before: what nobody could append to stays as it is."""
         if self.failure is not None:
             raise JournalFailed(self.failure.message, hint=self.failure.hint)
-        line = json.dumps({"record": record, "at": self._clock().isoformat(timespec="milliseconds"), **fields})
         try:
-            with self._lock:
-                left = memoryview(f"{line}\n".encode())
-                while left:
-                    left = left[os.write(self._file, left) :]
-                self._written += 1
-                mine = self._written
-            # Who waits here finds, as a rule, that the one before has brought this record to the disk too.
-            with self._sync_lock:
-                if self._synced < mine:
-                    written = self._written
-                    os.fsync(self._file)
-                    self._synced = written
+            yield
         except OSError as exc:
             self.failure = _failed(self._path, exc)
             raise _failed(self._path, exc) from exc
+
+    def _append(self, line: bytes) -> None:
+        """Write a whole line, or nothing of it."""
+        end = os.fstat(self._file).st_size
+        left = memoryview(line)
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError:
+            with suppress(OSError):  # then it is cut off, and the last one: nothing more is appended
+                os.ftruncate(self._file, end)
+            raise
 
     def note(self, record: str, **fields: Any) -> None:
         """Write down what was seen or has ended. That it cannot be is told by `failure`: it is so all the same."""
@@ -166,10 +180,19 @@ class Journal:
             logger.debug("not written down: %s (%s)", record, exc.message)
 
     def begin(self, *, who: str, pid: int, **fields: Any) -> None:
-        """Write the first record: that the run begins, and all that is known of it."""
+        """Write the first record: that the run begins, and all that is known of it.
+
+        Raises:
+            JournalFailed: It cannot be written; there is no journal then.
+        """
         self.owner = {"who": who, "pid": pid, "run": self.run}
         fields = {"who": who, "pid": pid, **fields}
-        self.announce("run begun", format_version=FORMAT_VERSION, run=self.run, salt=self._salt, **fields)
+        try:
+            self.announce("run begun", format_version=FORMAT_VERSION, run=self.run, salt=self._salt, **fields)
+        except JournalFailed:
+            with suppress(OSError):
+                self._path.unlink()
+            raise
 
     def go_on(self, *, salt: str, who: str, pid: int, **fields: Any) -> None:
         """Write that the run, whose first record has `salt`, is gone on with."""
@@ -187,6 +210,27 @@ class Journal:
     def close(self) -> None:
         """Let the file go."""
         os.close(self._file)
+
+
+def _new_name(folder: Path, now: datetime) -> str:
+    """Return a name for a new run that comes after those of all others, whatever the clock was set to meanwhile."""
+    names = (path.stem for path in folder.glob(f"*{SUFFIX}"))
+    newest = max((name for name in names if _NAME.fullmatch(name)), default="")
+    name = _name_at(now)
+    if name > newest:
+        return name
+    with suppress(ValueError, OverflowError):  # somebody's own file, of a day that there is not
+        return _name_at(datetime.strptime(newest[:15], _SECOND) + timedelta(seconds=1))
+    return name
+
+
+def _name_at(now: datetime) -> str:
+    # Runs of one second are in order by the fraction of it.
+    return f"{now.strftime(_SECOND)}-{now.microsecond * 256 // 1_000_000:02x}{secrets.token_hex(2)}"
+
+
+_SECOND = "%Y%m%d-%H%M%S"
+_NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
 
 
 def _lock(file: int, run: str) -> None:

@@ -150,7 +150,7 @@ class _Commands:
     """Runs commands, each in a session of its own: a Ctrl-C does not reach them, so `end` is there to end them."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # `end` is called by signal handlers, and the second may come during the first
         self._running: set[subprocess.Popen[bytes]] = set()
         self._over = False
 

@@ -6,7 +6,7 @@ known may land at any time, so that nothing can be said of it before it is found
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -54,6 +54,22 @@ def settings_to_read(log: RunLog, chosen: Collection[str] = ()) -> dict[str, lis
         if node not in log.nodes:
             raise InputError(f"the run {log.run} has no node {node}", hint=f"hnctl history {log.run} lists them")
     return {name: sorted(node.sent) for name, node in log.nodes.items() if node.sent and (not chosen or name in chosen)}
+
+
+def taken_back(rollbacks: Iterable[RunLog]) -> dict[str, str]:
+    """Return the nodes that `rollbacks` have changed, each with the name of the first of them that did."""
+    found: dict[str, str] = {}
+    for back in rollbacks:
+        for name, node in back.nodes.items():
+            if node.sent:
+                found.setdefault(name, back.run)
+    return found
+
+
+def is_taken_back(log: RunLog, rollbacks: Collection[RunLog]) -> bool:
+    """Tell whether `rollbacks` were about all that a run has changed, and not just about some nodes of it."""
+    seen = {name for back in rollbacks for name in (*back.plan["compared"], *back.nodes)}
+    return bool(rollbacks) and seen.issuperset(name for name, node in log.nodes.items() if node.sent)
 
 
 def plan_rollback(

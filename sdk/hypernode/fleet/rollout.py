@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -129,9 +129,9 @@ class Rollout:
         waves = self._plan.rules.divide(self._plan.order)
         for number, wave in enumerate(waves, 1):
             waiting = [node for node in wave if node not in self._states]
-            if len(waves) > 1 and waiting and not self._must_stop():
-                self._tell(f"Wave {number} of {len(waves)}: {_nodes(len(waiting))}")
-            if not self._must_stop():
+            if waiting and not self._must_stop(to_begin=True):
+                if len(waves) > 1:
+                    self._tell(f"Wave {number} of {len(waves)}: {_nodes(len(waiting))}")
                 self._probe_before(waiting)
             yield from self._carry(waiting, self._bring)
             if not self._must_stop():
@@ -173,9 +173,9 @@ class Rollout:
         try:
             while True:
                 while (
-                    not self._must_stop(within_budget=within_budget)
-                    and waiting
+                    waiting
                     and len(running) < self._options.parallel
+                    and not self._must_stop(to_begin=written, within_budget=within_budget)
                 ):
                     node = waiting.popleft()
                     running[self._executor.submit(work, node)] = node
@@ -245,13 +245,18 @@ class Rollout:
             seconds=round(outcome.seconds, 3),
         )
 
-    def _must_stop(self, *, within_budget: bool = True) -> bool:
-        """Tell whether no more nodes are to be begun; once something stops the run, that stays so."""
+    def _must_stop(self, *, to_begin: bool = False, within_budget: bool = True) -> bool:
+        """Tell whether no more nodes are to be begun; once something stops the run, that stays so.
+
+        Args:
+            to_begin: Whether there is one that is about to be begun. The window is about nothing else.
+            within_budget: Whether the failure budget counts.
+        """
         if self.stopped is None:
-            self.stopped = self._find_stop(within_budget=within_budget)
+            self.stopped = self._find_stop(to_begin=to_begin, within_budget=within_budget)
         return self.stopped is not None
 
-    def _find_stop(self, *, within_budget: bool) -> Stop | None:
+    def _find_stop(self, *, to_begin: bool, within_budget: bool) -> Stop | None:
         failures = len(self._failed)
         window = self._plan.rules.window
         if self._journal.failure is not None:
@@ -262,7 +267,7 @@ class Rollout:
             return Stop("token", f"the run was stopped: the API refuses the token of {self._refused_token}")
         if within_budget and self._most is not None and failures >= self._most:
             return Stop("budget", f"the run was stopped: {_nodes(failures)} failed (--max-failures)")
-        if window is not None and not window.is_open(self._now()):
+        if to_begin and window is not None and not window.is_open(self._now()):
             return Stop("window", f"the run is paused: nodes are begun {window} only (--window)")
         return None
 
@@ -312,6 +317,8 @@ class Rollout:
             left = min(max(left - (self._now() - self._past.passed_at).total_seconds(), 0.0), left)
         if not following or left <= 0 or any(node in self._past.nodes for node in following):
             return
+        if self._must_stop(to_begin=True):
+            return
         self._tell(f"Pausing {left:.0f} s before the next wave")
         deadline = time.monotonic() + left
         while (left := deadline - time.monotonic()) > 0:
@@ -324,6 +331,8 @@ class Rollout:
         if self._prober is None or not nodes:
             return
         found = self._probe([node for node in nodes if node not in self._probed])
+        if self._stop.is_set():
+            return  # what was found was perhaps that we were interrupted; nothing is changed now
         self._probed.update({node: {finding.gate: finding for finding in each} for node, each in found.items()})
         self._journal.note(
             "probed",
@@ -379,17 +388,26 @@ def _nodes(count: int) -> str:
     return f"{count} node{'s' * (count != 1)}"
 
 
-def left_out(log: RunLog, whole: Plan, plan: Plan) -> list[Outcome]:
+def left_out(log: RunLog, whole: Plan, plan: Plan, reasons: Mapping[str, str] | None = None) -> list[Outcome]:
     """Return the outcomes of the nodes of a run that are not gone on with: they are as the run has left them.
 
     Args:
         log: The run.
         whole: Its plan, read back.
         plan: The part of it that is gone on with.
+        reasons: Why, where it is not just because somebody said so.
     """
-    changes, chosen = whole.by_node(), set(plan.nodes)
+    changes, chosen, reasons = whole.by_node(), set(plan.nodes), reasons or {}
+    usual = "left out, and as it was left before"
     return [
-        Outcome(name, node.state, changes[name], reason="left out, and as it was left before")
+        Outcome(
+            name,
+            node.state,
+            changes[name],
+            reason=reasons.get(name, usual),
+            flows=node.flows,
+            seconds=node.seconds or 0.0,
+        )
         if name in changes
         else Outcome(name, node.state, error=HypernodeError(node.error or "", node=name))
         for name, node in log.nodes.items()

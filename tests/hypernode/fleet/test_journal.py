@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -146,6 +147,67 @@ def test_what_cannot_be_written_down_is_refused_and_what_was_done_is_not_hidden(
     journal.close()
 
 
+def test_a_run_that_could_not_begin_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    journal = Journal(tmp_path)
+
+    def full(file: int, data: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(JournalFailed):
+        journal.begin(**ABOUT)
+    journal.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_that_could_not_be_finished_is_taken_back_and_nobody_appends_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """One thread writes half of its record when the disk is full, and another waits for its turn meanwhile."""
+    journal = Journal(tmp_path)
+    journal.begin(**ABOUT)
+    path = find_run(tmp_path, "last")
+    before = path.read_text()
+    halfway, other_waits = threading.Event(), threading.Event()
+    real = os.write
+
+    def full_after_20(file: int, data: Any) -> int:
+        if file != journal._file or path.read_text() != before:
+            halfway.set()
+            assert other_waits.wait(10)
+            time.sleep(0.05)
+            raise OSError(28, "No space left on device")
+        return real(file, bytes(data)[:20])
+
+    def announce(node: str) -> bool:
+        if node == "theeplein":
+            assert halfway.wait(10)
+            monkeypatch.setattr(os, "write", real)
+            other_waits.set()
+        with suppress(JournalFailed):
+            journal.announce("node begun", node=node)
+            return True
+        return False
+
+    monkeypatch.setattr(os, "write", full_after_20)
+    with ThreadPoolExecutor(2) as executor:
+        assert list(executor.map(announce, ["kaasshop", "theeplein"])) == [False, False]
+    journal.close()
+    assert path.read_text() == before
+
+
+def test_going_on_takes_a_torn_last_line_away(tmp_path: Path):
+    text = written(tmp_path)
+    path = find_run(tmp_path, "last")
+    path.write_text(text + '{"record": "node beg')
+    journal, said = Journal.reopen(path)
+    assert said == text
+    journal.go_on(salt="s", who="piet@laptop", pid=8)
+    journal.close()
+    assert path.read_text().startswith(text + '{"record": "run resumed"')
+    assert [resumed[1] for resumed in read_run(path).resumed] == ["piet@laptop"]
+
+
 def test_a_folder_that_cannot_be_made_is_told_before_anything_is_done(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalFailed, match="cannot be written"):
@@ -225,6 +287,52 @@ def test_runs_are_found_by_name_the_newest_first(tmp_path: Path):
         find_run(tmp_path / "none", "last")
     with pytest.raises(FileError):
         read_run(tmp_path / "none.jsonl")
+
+
+def test_a_run_whose_first_record_is_not_whole_is_passed_over(tmp_path: Path):
+    written(tmp_path)
+    newest = tmp_path / "20991231-000000-00aaaa.jsonl"
+    for torn in ("", '{"record": "run begun"'):
+        newest.write_text(torn)
+        assert find_run(tmp_path, "last") != newest
+        assert newest not in list(find_runs(tmp_path))
+
+
+def test_a_run_comes_after_all_others_though_the_clock_was_set_back(tmp_path: Path):
+    names = []
+    for hour in (12, 9, 10, 12):
+        journal = Journal(tmp_path, clock=lambda hour=hour: datetime(2026, 11, 23, hour, tzinfo=UTC))  # type: ignore[misc]
+        journal.begin(**ABOUT)
+        journal.close()
+        names.append(journal.run)
+        assert find_run(tmp_path, "last").stem == journal.run
+    assert [name[:15] for name in names] == [f"20261123-12000{second}" for second in range(4)]
+    (tmp_path / "99999999-999999-aaaaaa.jsonl").write_text("mine")
+    (tmp_path / "mine.jsonl").write_text("mine")
+    Journal(tmp_path).close()
+
+
+def test_the_journal_of_a_large_fleet_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A thousand nodes with ten changes each, done, are less than 5 MB."""
+    names = ["php_version", *(f"a_setting_with_a_long_name_{n}" for n in range(9))]
+    nodes = [f"a-shop-with-a-name-{n:04}" for n in range(1000)]
+    facts = {"current": "8.2", "desired": "8.3", "secret": False, "reference": None, "hazards": []}
+    changes = [{"node": node, "setting": name, **facts} for node in nodes for name in names]
+    journal = Journal(tmp_path)
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # nothing here is about the disk
+    journal.begin(**{**ABOUT, "plan": {**PLAN, "changes": changes}})
+    for node in nodes:
+        uuids = [f"0a1b2c3d-0000-4000-8000-{node[-4:]:0>12}"]
+        values = journal.values(dict.fromkeys(names, "8.3"))
+        journal.announce("node begun", node=node)
+        journal.announce("sending", node=node, settings=values)
+        journal.note("flows", node=node, flows=uuids)
+        journal.note("read back", node=node, settings=values)
+        journal.note("node ended", node=node, state="done", error=None, reason=None, flows=uuids, seconds=123.456)
+    journal.note("run ended", state="done")
+    journal.close()
+    assert find_run(tmp_path, "last").stat().st_size < 5_000_000
+    assert read_run(find_run(tmp_path, "last")).totals()["done"] == 1000
 
 
 @pytest.mark.parametrize(

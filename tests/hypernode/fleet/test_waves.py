@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -248,12 +248,22 @@ class Pages:
     scene: Scene | None = None
     verdicts: dict[tuple[str, bool], Any] = field(default_factory=dict)
     tried: list[tuple[str, bool]] = field(default_factory=list)
+    on_try: Callable[[], object] = lambda: None
 
     def try_on(self, node: str) -> Sequence[Finding]:
         assert self.scene is not None
         changed = self.scene.store.nodes[node]["php_version"] == "8.3"
         self.tried.append((node, changed))
+        self.on_try()
         return (Finding("page", node, self.verdicts.get((node, changed), "passed"), "it says so"),)
+
+
+class Fading(dict[tuple[str, bool], list[str]]):
+    """Verdicts of which each look takes the next one; else it passes."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        left = super().get(key)
+        return left.pop(0) if left else default
 
 
 def gated(tmp_path: Path, verdicts: dict[tuple[str, bool], str], **rules: Any) -> Scene:
@@ -316,6 +326,41 @@ def test_outside_the_window_nothing_is_begun(tmp_path):
     assert states(scene.run()) == ["done", "done"] + ["not_attempted"] * 4
     assert stopped(scene) == ("window", "the run is paused: nodes are begun Mon 09:00-16:00 UTC only (--window)")
     assert states(scene.resume()) == ["done", "done"] + ["not_attempted"] * 4
+
+
+def test_a_window_that_closes_while_the_last_nodes_are_under_way_stops_nothing(tmp_path):
+    scene = gated(tmp_path, {}, window=parse_window("Mon 09:00-16:00 UTC"))
+    scene.store.during_write = lambda node: setattr(scene, "now", scene.now + timedelta(hours=5 * (node == "shop5")))
+    assert states(scene.run()) == ["done"] * 6
+    assert scene.rollout.stopped is None
+    assert ("shop5", True) in scene.prober.tried, "the gates are held against the last wave all the same"
+    assert scene.log().ended_as == "done"
+
+
+def test_a_window_that_closes_in_the_last_wave_does_not_hide_a_gate_that_fails(tmp_path):
+    scene = gated(tmp_path, {("shop5", True): "failed"}, window=parse_window("Mon 09:00-16:00 UTC"))
+    scene.store.during_write = lambda node: setattr(scene, "now", scene.now + timedelta(hours=5 * (node == "shop5")))
+    assert states(scene.run()) == ["done"] * 6
+    assert stopped(scene)[0] == "gate failed"
+
+
+def test_gates_are_tried_again_after_the_pause(tmp_path):
+    scene = gated(tmp_path, {}, pause=0.05)
+    scene.prober.verdicts = Fading({("shop0", True): ["passed", "failed"]})
+    assert states(scene.run()) == ["done"] + ["not_attempted"] * 5
+    assert stopped(scene)[1] == "the run was stopped by a gate: page on shop0: it says so"
+    assert scene.told[-1] == "Gate page failed on shop0: it says so"
+
+
+def test_what_gates_find_in_an_interruption_is_not_held_to_be_how_it_was(tmp_path):
+    scene = gated(tmp_path, {("shop0", False): "undecided", ("shop0", True): "failed"})
+    scene.prober.on_try = scene.stop.set
+    assert states(scene.run()) == ["not_attempted"] * 6
+    scene.stop.clear()
+    scene.prober.on_try = lambda: None
+    scene.prober.verdicts = {("shop0", True): "failed"}
+    assert states(scene.resume()) == ["done"] + ["not_attempted"] * 5
+    assert stopped(scene)[0] == "gate failed"
 
 
 def test_a_pause_can_be_interrupted(tmp_path):
