@@ -39,7 +39,7 @@ def applied(api_url: str, folder: Path, node: str, flows: tuple[str, ...] = (), 
         {"node": node, "setting": name, "current": None, "desired": None, "secret": isinstance(value, Secret)}
         for name, value in values.items()
     ]
-    plan = {"checksum": "", "api_url": api_url, "changes": changes, "unread": []}
+    plan = {"checksum": "", "api_url": api_url, "changes": changes, "compared": [], "unread": []}
     about = {
         "host": "laptop",
         "job": None,

@@ -38,7 +38,7 @@ def run_log_document(log: RunLog, state: str) -> dict[str, Any]:
         "file": log.source.file,
         "digest": log.source.digest,
         "rolls_back": log.rolls_back,
-        "resumed": [{"at": at, "who": who} for at, who in log.resumed],
+        "resumed": [{"at": at, "who": who, "message": message} for at, who, message in log.resumed],
         "nodes": [_node(node) for node in log.nodes.values()],
     }
 
@@ -50,7 +50,10 @@ def render_run(log: RunLog, state: str) -> str:
         f"  by       {log.who}" + (f", {log.job}" if log.job else ""),
         *([f"  why      {log.message}"] if log.message else []),
         f"  began    {log.started_at[:19].replace('T', ' ')} UTC",
-        *[f"  resumed  {at[:19].replace('T', ' ')} UTC by {who}" for at, who in log.resumed],
+        *[
+            f"  resumed  {at[:19].replace('T', ' ')} UTC by {who}" + (f": {message}" if message else "")
+            for at, who, message in log.resumed
+        ],
         *([f"  of       {log.rolls_back}, which it sets back"] if log.rolls_back else []),
         *([f"  ended    {log.ended_at[:19].replace('T', ' ')} UTC"] if log.ended_at else []),
         f"  plan     {log.checksum}",

@@ -13,6 +13,7 @@ from typing import Any
 from hypernode.errors import FileError, InputError, Problem
 from hypernode.fleet.gates import Finding
 from hypernode.fleet.journal import FORMAT_VERSION, STATES, SUFFIX, State
+from hypernode.fleet.records import check
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,8 @@ class RunLog:
     source: Source
     rolls_back: str | None
     """The run that this one takes back."""
-    resumed: tuple[tuple[str, str], ...]
-    """When it was gone on with, and by whom."""
+    resumed: tuple[tuple[str, str, str | None], ...]
+    """When it was gone on with, by whom, and why."""
     past: Past
     """What it has left for whoever goes on with it."""
 
@@ -172,12 +173,13 @@ def parse_run(text: str, *, path: str) -> RunLog:
     for number, line in enumerate(text.split("\n")[:-1], start=1):
         try:
             record = json.loads(line)
-            if gathered is not None:
-                gathered.add(record)
-            elif record["format_version"] == FORMAT_VERSION:
+            if gathered is None and record["format_version"] != FORMAT_VERSION:
+                raise FileError(path, [Problem(number, 1, *_newer(record["format_version"]))])
+            check(record)
+            if gathered is None:
                 gathered = _begun(record)
             else:
-                raise FileError(path, [Problem(number, 1, *_newer(record["format_version"]))])
+                gathered.add(record)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise FileError(path, [Problem(number, 1, *_EDITED)]) from None
     if gathered is None:
@@ -203,11 +205,13 @@ class _Gathered:
     probed: dict[str, dict[str, Finding]] = field(default_factory=dict)
     passed: set[str] = field(default_factory=set)
     passed_at: datetime | None = None
-    resumed: list[tuple[str, str]] = field(default_factory=list)
+    resumed: list[tuple[str, str, str | None]] = field(default_factory=list)
     end: Mapping[str, Any] | None = None
 
     def add(self, record: Mapping[str, Any]) -> None:
         node = record.get("node")
+        if node is not None and node not in self.changes:
+            raise ValueError(node)
         match record["record"]:
             case "sending":
                 self.sent.setdefault(record["node"], {}).update(record["settings"])
@@ -227,14 +231,14 @@ class _Gathered:
                 self.passed.update(record["nodes"])
                 self.passed_at = datetime.fromisoformat(record["at"])
             case "run resumed":
-                self.resumed.append((record["at"], record["who"]))
+                self.resumed.append((record["at"], record["who"], record["message"]))
                 self.end = None
             case "run ended":
                 self.end = record
             case "node begun" | "read back" | "gate":
                 pass  # for people
             case other:
-                raise ValueError(other, node)
+                raise ValueError(other)
 
     def log(self) -> RunLog:
         first = self.first
@@ -286,9 +290,6 @@ def _begun(record: Mapping[str, Any]) -> _Gathered:
     changes: dict[str, list[Mapping[str, Any]]] = {}
     for change in record["plan"]["changes"]:
         changes.setdefault(change["node"], []).append(change)
-    for name in ("run", "at", "who", "job", "message", "host", "pid", "salt", "folder", "file", "digest", "rolls_back"):
-        record[name]
-    datetime.fromisoformat(record["at"])
     unread: dict[str, Mapping[str, Any]] = {
         one["node"]: {"state": "failed", "error": f"it could not be read: {one['reason']}"}
         for one in record["plan"]["unread"]

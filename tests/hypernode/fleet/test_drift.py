@@ -35,7 +35,9 @@ def run(
 ) -> RunLog:
     """Return the run of day `number`, in which each node of `sent` was set and ended as `state`; None: it did not."""
     at, salt = (MONDAY + timedelta(days=number)).isoformat(), f"salt {number}"
-    plan = {"checksum": "", "api_url": api_url, "changes": [{"node": node} for node in sent], "unread": []}
+    facts = {"current": None, "desired": None, "secret": False}
+    changes = [{"node": node, "setting": name, **facts} for node, values in sent.items() for name in values]
+    plan = {"checksum": "", "api_url": api_url, "compared": [], "changes": changes, "unread": []}
     first = {"record": "run begun", "format_version": 1, "run": f"run{number}", "at": at, "who": "jan@laptop", "pid": 1}
     records: list[dict[str, Any]] = [
         {
@@ -59,7 +61,8 @@ def run(
             {"record": "flows", "at": at, "node": node, "flows": list(flows)},
         ]
         if state:
-            records.append({"record": "node ended", "at": at, "node": node, "state": state})
+            ended = {"error": None, "reason": None, "flows": [], "seconds": 1.0}
+            records.append({"record": "node ended", "at": at, "node": node, "state": state, **ended})
     return parse_run("".join(json.dumps(record) + "\n" for record in records), path="x")
 
 

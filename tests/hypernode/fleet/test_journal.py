@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,6 +25,8 @@ from hypernode.secrets import Secret
 
 PLAN = {
     "checksum": "abc",
+    "api_url": "https://api.example",
+    "compared": [],
     "unread": [],
     "changes": [
         {"node": node, "setting": "php_version", "current": "8.2", "desired": "8.3", "secret": False}
@@ -202,10 +206,10 @@ def test_going_on_takes_a_torn_last_line_away(tmp_path: Path):
     path.write_text(text + '{"record": "node beg')
     journal, said = Journal.reopen(path)
     assert said == text
-    journal.go_on(salt="s", who="piet@laptop", pid=8)
+    journal.go_on(salt="s", who="piet@laptop", pid=8, message="mended")
     journal.close()
     assert path.read_text().startswith(text + '{"record": "run resumed"')
-    assert [resumed[1] for resumed in read_run(path).resumed] == ["piet@laptop"]
+    assert [resumed[1:] for resumed in read_run(path).resumed] == [("piet@laptop", "mended")]
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_anything_is_done(tmp_path: Path):
@@ -250,6 +254,42 @@ def test_threads_do_not_mix_their_lines(tmp_path: Path):
     journal.close()
     lines = find_run(tmp_path, "last").read_text().splitlines()
     assert {json.loads(line)["node"] for line in lines[1:]} == {f"shop{n}" * 200 for n in range(200)}
+
+
+EDITS: dict[str, Callable[[list[Any]], object]] = {
+    "the plan without its checksum": lambda lines: lines[0]["plan"].pop("checksum"),
+    "a plan that is a list": lambda lines: lines[0].update(plan=[]),
+    "a change without its setting": lambda lines: lines[0]["plan"]["changes"][0].pop("setting"),
+    "a number as salt": lambda lines: lines[0].update(salt=5),
+    "a number as time": lambda lines: lines[0].update(at=5),
+    "a time without a zone": lambda lines: lines[0].update(at="2026-11-23T10:00:00"),
+    "another node": lambda lines: lines[1].update(node="nosuch"),
+    "settings that are a list": lambda lines: lines[2].update(settings=[]),
+    "a write of a time without a zone": lambda lines: lines[2].update(at="2026-11-23T10:00:00"),
+    "a number as flow": lambda lines: lines[3].update(flows=[1]),
+    "a state that there is not": lambda lines: lines[5].update(state="foo"),
+    "a text as seconds": lambda lines: lines[5].update(seconds="x"),
+    "a number as error": lambda lines: lines[5].update(error=5),
+    "an end without its time": lambda lines: lines[11].pop("at"),
+    "a wave of a time without a zone": lambda lines: lines.insert(
+        6, {"record": "wave passed", "at": "2026-11-23T10:00:00", "nodes": []}
+    ),
+    "a finding without a verdict": lambda lines: lines.insert(
+        6, {"record": "probed", "at": lines[0]["at"], "nodes": {"kaasshop": [["page", "maybe", "x"]]}}
+    ),
+    "going on at a number": lambda lines: lines.append({"record": "run resumed", "at": 5, "who": "x", "message": None}),
+}
+
+
+@pytest.mark.parametrize("edit", list(EDITS))
+def test_a_record_that_was_edited_is_refused_with_its_line(edit: str, tmp_path: Path):
+    before = [json.loads(line) for line in written(tmp_path).splitlines()]
+    lines = copy.deepcopy(before)
+    EDITS[edit](lines)
+    number = next(n for n, line in enumerate(lines) if n == len(before) or line != before[n])
+    with pytest.raises(FileError) as caught:
+        parse_run("".join(json.dumps(line) + "\n" for line in lines), path="x")
+    assert str(caught.value).startswith(f"x:{number + 1}:1: it is no record of a run")
 
 
 @pytest.mark.parametrize("line", ["{}", "[]", "no json", '{"record": "node ended"}', '{"record": "run begun"}', "\0"])

@@ -189,7 +189,7 @@ def test_a_write_without_an_end_is_looked_for_before_it_is_sent_again(tmp_path, 
     assert scene.store.sought == ["shop0"]
     assert scene.written == ["shop0"] * writes
     assert scene.log().state(under_way=False) == "done"
-    assert [who for _, who in scene.log().resumed] == ["piet@laptop"]
+    assert [who for _, who, _ in scene.log().resumed] == ["piet@laptop"]
 
 
 def test_a_refused_try_does_not_let_a_write_without_an_end_be_forgotten(tmp_path):
