@@ -57,6 +57,17 @@ def complete_group(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return []
 
 
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the runs of before as they stand, the newest first."""
+    from click.shell_completion import CompletionItem
+
+    from hypernode.fleet.history import find_runs
+    from hypernode.places import state_folder
+
+    names = ["last", *(path.stem for path in find_runs(state_folder() / "runs"))]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete) and name.isprintable()]
+
+
 def complete_file(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Let the shell offer its files."""
     from click.shell_completion import CompletionItem

@@ -160,7 +160,8 @@ def _ruling(*options: Any) -> Callable[[F], F]:
         @wraps(function)
         def command(*args: Any, **others: Any) -> Any:
             said = {name: others.pop(name) for name in names}
-            return function(*args, rules={name: value for name, value in said.items() if value}, **others)
+            given = {name: value for name, value in said.items() if value not in (None, ())}
+            return function(*args, rules=given, **others)
 
         return _all(*options)(command)
 

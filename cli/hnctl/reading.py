@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_failures
 from hnctl.printing import print_listing, print_note
-from hnctl.render.error import error_document
+from hnctl.render.error import error_document, without_node
 from hnctl.render.progress import progress
 from hnctl.selection import Selection, choose, load_fleet, naming_fleet
 from hnctl.ways import find_ways
@@ -143,6 +142,6 @@ def tell_hints(failures: Mapping[str, HypernodeError]) -> None:
     hints: dict[str, str] = {}
     for node, error in failures.items():
         if error.hint:
-            hints.setdefault(re.sub(rf"(?<![\w-]){re.escape(node)}(?![\w-])", "NODE", error.hint), error.hint)
+            hints.setdefault(without_node(error.hint, node), error.hint)
     for hint in list(hints.values())[:3]:
         print_note(f"  hint: {printable(hint)}")

@@ -30,7 +30,7 @@ from hypernode.fleet.bring import Options, Outcome
 from hypernode.fleet.compare import Desired
 from hypernode.fleet.history import Past, RunLog, Source, find_run, read_run
 from hypernode.fleet.journal import NO_JOURNAL, Journal, NoJournal, describe_person, run_state
-from hypernode.fleet.plan import Confirmation, Plan
+from hypernode.fleet.plan import GIVEN, Confirmation, Plan
 from hypernode.fleet.planfile import dump
 from hypernode.fleet.rollback import Left, Rollback, Settling, plan_rollback, settings_to_read
 from hypernode.fleet.rollout import Rollout, Stop
@@ -219,6 +219,7 @@ class Run:
             ignore_running=self.ignore_running,
         )
         prober = make_prober(link, self.plan.rules.gates)
+        hinted: set[str] = set()
         with (
             progress("applying", len(self.plan.nodes) + len(self.left_out), least=1) as bar,
             _interruptible(self.journal, prober) as (stop, signals),
@@ -242,7 +243,7 @@ class Run:
             for outcome in rollout.outcomes():
                 self.outcomes.append(outcome)
                 bar.step(outcome.node)
-                bar.tell(outcome_line(outcome))
+                bar.tell(outcome_line(outcome, hinted))
         self.stopped = rollout.stopped
         self.interrupted = signals[0] if signals else None
         states = [outcome.state for outcome in self.outcomes]
@@ -319,6 +320,9 @@ class Run:
         elif back is not None:
             print_note("Once it is mended: hnctl apply")
         elif run is not None and (open_ends or self.stopped is not None):
+            typed = {change.setting for change in self.plan.changes if change.reference == GIVEN}
+            if typed:
+                print_note(f"To go on, {', '.join(sorted(typed))} is read from stdin again: it was not kept.")
             print_note(f"Go on: hnctl resume {run}{yes}")
             if any(outcome.state == "done" for outcome in self.outcomes):
                 print_note(f"Take back what was done: hnctl rollback {run}{yes}")

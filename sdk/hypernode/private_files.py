@@ -15,13 +15,14 @@ def make_folder(folder: Path) -> None:
         each.mkdir(mode=0o700, exist_ok=True)
 
 
-def replace_file(path: Path, text: str, *, mode: int = 0o600) -> None:
+def replace_file(path: Path, text: str, *, mode: int = 0o600, durable: bool = True) -> None:
     """Let `path` hold `text`: a reader sees the old content or the new, and a failure leaves the old.
 
     Args:
         path: The file; its folder is made if need be.
         text: What it is to hold.
         mode: Who may read it, whatever the umask.
+        durable: Whether it is on the disk when this returns.
 
     Raises:
         OSError: It cannot be written.
@@ -32,8 +33,9 @@ def replace_file(path: Path, text: str, *, mode: int = 0o600) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
         with suppress(OSError):

@@ -75,6 +75,20 @@ def test_tab_offers_what_fits(
     assert offered(line) == words
 
 
+def test_runs_are_offered_the_newest_first(offered: Offered, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    assert offered("hnctl resume ") == ["last"]
+    runs = folder / "state" / "hnctl" / "runs"
+    runs.mkdir(parents=True)
+    for name in ("20261123-100000-aaaaaa", "20261124-100000-aaaaaa", "20251124-100000-aaaaaa"):
+        (runs / f"{name}.jsonl").write_text("{}\n")
+    (runs / "20261125-100000-aaaaaa.jsonl").write_text("")
+    newest = ["20261124-100000-aaaaaa", "20261123-100000-aaaaaa"]
+    for command in ("resume", "rollback", "history"):
+        assert offered(f"hnctl {command} 2026") == newest
+    assert offered("hnctl history l") == ["last"]
+
+
 def test_the_shell_offers_its_files_after_f(offered: Offered):
     assert offered("hnctl diff -f fl") == ["fl"]
 

@@ -79,6 +79,14 @@ def test_a_node_that_failed_is_told_with_its_error(hnctl: Hnctl, box: Sandbox, f
     assert "reverted" in failed["error"]
 
 
+def test_the_same_hint_is_told_once(hnctl: Hnctl, box: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HYPERNODE_API_TOKENS", json.dumps(dict.fromkeys(box.names, "0" * 40)))
+    refused = hnctl("settings", "set", "php_version", "8.2", *(word for name in box.names for word in ("-n", name)))
+    assert refused.status == 4
+    assert all(f"{name}: failed: " in refused.err for name in box.names)
+    assert refused.err.count("    hint: ") == 1
+
+
 def test_no_secret_and_no_token_gets_into_a_journal(
     hnctl: Hnctl, box: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):

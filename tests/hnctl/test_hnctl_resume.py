@@ -285,6 +285,32 @@ def test_waves_and_canaries_are_options_too(hnctl: Hnctl, box: Sandbox):
     assert hnctl("resume", "nosuch").status == 64
 
 
+def test_a_pause_of_nothing_wins_over_the_files_and_the_plan_shows_its_waves(hnctl: Hnctl, box: Sandbox, folder: Path):
+    write_fleet(folder, box, "{waves: [1, 50%, 100%], pause: 1h}")
+    assert "\n3 waves: 1, 2 and 3 nodes\n" in hnctl("plan").out
+    assert "\n3 waves: 1, 2 and 3 nodes\n" in hnctl("diff", "-o", "markdown").out
+    assert "waves" not in hnctl("plan", "-n", box.names[0]).out
+    box.set_faults({"reject": list(box.names)})
+    done = hnctl("apply", "--yes", "--pause", "0")
+    assert done.status == 1
+    assert "Pausing" not in done.err
+    assert len(writes(box)) == 6
+
+
+def test_why_a_run_is_gone_on_with_is_kept_and_shown_and_what_is_done_is_not_called_in_sync(
+    hnctl: Hnctl, box: Sandbox, folder: Path
+):
+    refused = sorted(box.names)[0]
+    box.set_faults({"reject": [refused]})
+    hnctl("apply", "--yes")
+    run = last_run(hnctl)
+    done = hnctl("resume", run, "--yes", "--exclude", refused, "-m", "mended by hand")
+    assert done.out == "5 done, 0 unchanged, 1 failed, 0 outcome unknown, 0 not attempted\n"
+    assert ": mended by hand\n" in hnctl("history", run).out
+    (resumed,) = hnctl("history", run, "-o", "json").json["resumed"]
+    assert resumed["message"] == "mended by hand"
+
+
 def test_outside_its_window_a_run_pauses(hnctl: Hnctl, box: Sandbox):
     closed = "Mon 09:00-09:01 UTC" if datetime.now(UTC).weekday() != 0 else "Tue 09:00-09:01 UTC"
     paused = hnctl("apply", "--yes", "--window", closed)

@@ -14,8 +14,8 @@ KEY = "s3cr3t-k3y"
 SET = ["settings", "set", "new_relic_secret"]
 
 
-def secret_of(box: Sandbox) -> object:
-    return box.settings("kaasshop")["new_relic_secret"]
+def secret_of(box: Sandbox, node: str = "kaasshop") -> object:
+    return box.settings(node)["new_relic_secret"]
 
 
 def test_a_secret_as_it_is_is_refused_and_not_repeated(hnctl: Hnctl, box: Sandbox):
@@ -84,6 +84,23 @@ def test_an_empty_stdin_gives_no_secret(typed: str, hnctl: Hnctl, box: Sandbox):
     assert refused.status == 64
     assert "stdin gave no value for new_relic_secret" in refused.err
     assert box.log() == []
+
+
+def test_a_run_with_a_secret_that_was_typed_in_is_gone_on_with_by_typing_it_again(hnctl: Hnctl, box: Sandbox):
+    nodes = ["-n", "kaasshop", "-n", "theeplein"]
+    box.set_faults({"reject": ["theeplein"]})
+    first = hnctl(*SET, "-", *nodes, "--yes", stdin=f"{KEY}\n")
+    assert first.status == 3
+    assert "To go on, new_relic_secret is read from stdin again: it was not kept.\nGo on: hnctl resume " in first.err
+    box.set_faults({})
+    for typed, told in (("", "stdin gave no value for new_relic_secret"), ("other\n", "to another value so far")):
+        refused = hnctl("resume", "last", "--yes", stdin=typed)
+        assert (refused.status, told in refused.err) == (64, True)
+    assert secret_of(box, "theeplein") is None
+    rest = hnctl("resume", "last", "--yes", stdin=f"{KEY}\n")
+    assert rest.status == 0
+    assert secret_of(box, "theeplein") == KEY
+    assert KEY not in first.out + first.err + rest.out + rest.err
 
 
 def test_stdin_that_is_no_text_gives_no_secret(box: Sandbox, folder: Path):

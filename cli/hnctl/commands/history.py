@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hnctl.command import Command
+from hnctl.completion import complete_run
 from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.options import option, output_option
@@ -18,8 +19,8 @@ from hypernode.places import state_folder
 
 
 @click.command(cls=Command)
-@click.argument("run", metavar="[RUN|last]", required=False)
-@option("--prune", type=MOMENT, metavar="TIME", help="Remove the runs that began before TIME: 90d ago, 2026-01-31.")
+@click.argument("run", metavar="[RUN|last]", required=False, shell_complete=complete_run)
+@option("--prune", type=MOMENT, metavar="TIME", help="Remove the runs that began before TIME: 90d (ago), 2026-01-31.")
 @output_option
 def history(run: str | None, prune: float | None, **options: Any) -> Exit:
     """List the runs that changed nodes, or show one of them.

@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hnctl.command import Command
+from hnctl.completion import complete_run
 from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.options import connection_options, exclude_option, node_option, output_option, rollout_options
 from hnctl.printing import print_note
-from hypernode.errors import PlanIsStale, RunIsUnderWay
+from hypernode.errors import InputError, PlanIsStale, RunIsUnderWay
 from hypernode.places import state_folder
 
 if TYPE_CHECKING:
     from hypernode.catalogue import Catalogue
     from hypernode.fleet.history import RunLog
     from hypernode.fleet.plan import Plan
+    from hypernode.secrets import Secret
 
-_RUN = click.argument("run", metavar="RUN|last")
+_RUN = click.argument("run", metavar="RUN|last", shell_complete=complete_run)
 
 
 @click.command(cls=Command)
@@ -74,7 +76,10 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
         whole = _plan_of(log, link, catalogue, path)
         back = taken_back(rollbacks)
         plan = fetch_secrets(
-            whole.without({*exclude, *back}), partial(fetch_from, Path(log.source.folder)), path=str(path)
+            whole.without({*exclude, *back}),
+            partial(fetch_from, Path(log.source.folder)),
+            path=str(path),
+            ask=partial(_ask_again, log),
         )
         check_canaries(rules.get("canary", ()), plan.compared)
         plan = replace(plan, rules=replace(plan.rules, **rules))
@@ -137,7 +142,7 @@ def rollback(
     catalogue = link.catalogue()
     check_excluded(exclude, log.nodes)
     chosen = [name for name in nodes or log.nodes if name not in exclude]
-    made, failures = plan_back(link, catalogue, log, _plan_of(log, link, catalogue, path, with_secrets=False), chosen)
+    made, failures = plan_back(link, catalogue, log, _plan_of(log, link, catalogue, path), chosen)
     check_canaries(rules.get("canary", ()), made.plan.compared)
     plan = replace(made.plan, rules=replace(made.plan.rules, **{"on_failure": "stop", **rules}))
     for one in made.left:
@@ -159,8 +164,25 @@ def rollback(
     )
 
 
-def _plan_of(log: RunLog, link: Connection, catalogue: Catalogue, path: Path, *, with_secrets: bool = True) -> Plan:
+def _plan_of(log: RunLog, link: Connection, catalogue: Catalogue, path: Path) -> Plan:
     from hypernode.fleet.planfile import load
 
     raw = json.dumps(log.plan).encode()
-    return load(raw, catalogue, path=str(path), api_url=link.api_url, with_secrets=with_secrets)
+    return load(raw, catalogue, path=str(path), api_url=link.api_url, with_secrets=False)
+
+
+def _ask_again(log: RunLog, setting: str) -> Secret:
+    """Return the value of a secret setting that was typed in when the run began; it was not kept.
+
+    Raises:
+        InputError: It is not given, or is not the one that the run has sent before.
+    """
+    from hnctl.values import read_secret
+    from hypernode.fleet.journal import is_kept
+
+    print_note(f"The run sets {setting} to a value that was typed in and not kept: it is read from stdin again.")
+    value, _ = read_secret(setting, "-")
+    sent = (node.sent[setting] for node in log.nodes.values() if setting in node.sent)
+    if not all(is_kept(value, kept, log.salt) for kept in sent):
+        raise InputError(f"the run has set {setting} to another value so far; nothing was changed")
+    return value

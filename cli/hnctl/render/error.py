@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hypernode.errors import FileError, HypernodeError
+
+
+def without_node(text: str, node: str) -> str:
+    """Return `text` with NODE in place of a node's name: texts that differ in nothing else are the same then."""
+    return re.sub(rf"(?<![\w-]){re.escape(node)}(?![\w-])", "NODE", text)
 
 
 def error_document(error: HypernodeError, *, node: str | None = None) -> dict[str, Any]:

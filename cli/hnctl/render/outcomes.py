@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hnctl.exits import Exit
-from hnctl.render.error import error_document
+from hnctl.render.error import error_document, without_node
 from hnctl.render.listing import FORMAT_VERSION
 from hypernode.fleet.bring import Outcome
 from hypernode.fleet.journal import STATES
@@ -24,17 +24,24 @@ _WORDS = {
 _COLOURS = {"done": "green", "unchanged": None, "failed": "red", "unknown": "magenta", "not_attempted": "yellow"}
 
 
-def outcome_line(outcome: Outcome) -> str:
-    """Return one line for one node: for the progress of a run, and for its end."""
+def outcome_line(outcome: Outcome, hinted: set[str]) -> str:
+    """Return what is told of one node when it has ended.
+
+    Args:
+        outcome: What became of it.
+        hinted: The hints that were told, without names of nodes; none is told twice.
+    """
     import click
 
     word = click.style(_WORDS[outcome.state], fg=_COLOURS[outcome.state])
     line = f"{outcome.node}: {word}"
     if outcome.error is not None:
         message = outcome.error.message.removeprefix(f"{outcome.node}: ")
-        line += f": {printable(message)}"
-        if outcome.error.hint:
-            line += f"\n    hint: {printable(outcome.error.hint)}"
+        line += f": {outcome.reason}: {printable(message)}" if outcome.reason else f": {printable(message)}"
+        hint = outcome.error.hint
+        if hint and (plain := without_node(hint, outcome.node)) not in hinted:
+            hinted.add(plain)
+            line += f"\n    hint: {printable(hint)}"
     elif outcome.state == "done":
         settings = ", ".join(f"{change.setting} {change.before} -> {change.after}" for change in outcome.changes)
         line += f" in {outcome.seconds:.0f} s: {printable(settings)}"

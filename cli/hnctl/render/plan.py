@@ -76,6 +76,8 @@ def render_plan(plan: Plan, unread: Mapping[str, str], *, verbose: bool, needs: 
         parts += [Text(), Text(head, "bold"), *(Text(printable(line)) for line in lines)]
     if unread:
         parts += [Text(), *_unread(unread, verbose=verbose)]
+    if waves := waves_told(plan):
+        parts += [Text(), Text(waves)]
     if plan.changes:
         parts += [Text(), Text(f"checksum {plan.checksum}", "dim")]
     return Group(*parts)
@@ -93,6 +95,12 @@ def _summary(plan: Plan) -> list[Text]:
     if len(rows) > _MOST_SUMMED:
         lines.append(Text(f"  ... and {len(rows) - _MOST_SUMMED} other kinds of change"))
     return lines
+
+
+def waves_told(plan: Plan) -> str:
+    """Return how many nodes each wave of the rollout changes; nothing when there is one wave only."""
+    waves = [str(len(wave)) for wave in plan.rules.divide(plan.order)]
+    return f"{len(waves)} waves: {', '.join(waves[:-1])} and {waves[-1]} nodes" if len(waves) > 1 else ""
 
 
 def ways_told(plan: Plan) -> list[tuple[str, str]]:
@@ -210,6 +218,8 @@ def render_plan_markdown(plan: Plan, unread: Mapping[str, str]) -> str:
         lines += ["", markdown_table(["nodes", "changes"], crowds), ""]
         if ways := ways_told(plan):
             lines += [markdown_table(["way", "nodes"], ways), ""]
+        if waves := waves_told(plan):
+            lines += [waves, ""]
         lines.append(f"checksum `{plan.checksum}`")
     elif plan.compared or not unread:
         lines.append(f"**In sync**: {_count(len(plan.compared), 'node')} compared, no difference")

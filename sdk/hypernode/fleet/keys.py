@@ -23,7 +23,7 @@ class Key(NamedTuple):
 
 
 def _number(*, least: int = 0, percent: bool = False) -> Mapping[str, Any]:
-    """Return the schema of what `spec.parse_share` takes; `least` is 0 or 1."""
+    """Return the schema of what `shares.parse_share` takes; `least` is 0 or 1."""
     not_zero = "(?!0+%?$)" if least else ""
     forms = f"{NUMBER}|{PERCENTAGE}" if percent else NUMBER
     return {

@@ -60,7 +60,8 @@ def locked(
                 now = datetime.now().astimezone()
                 until = (now + timedelta(seconds=lasts)).isoformat(timespec="seconds")
                 since = now.isoformat(timespec="seconds")
-                replace_file(name, json.dumps({**owner, "since": since, "until": until}))
+                # No lock outlives the machine, and so neither need its owner's name.
+                replace_file(name, json.dumps({**owner, "since": since, "until": until}), durable=False)
         yield
     finally:
         with suppress(OSError):

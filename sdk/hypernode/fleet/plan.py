@@ -25,6 +25,8 @@ from hypernode.fleet.ways import Way
 from hypernode.secrets import Secret
 
 Values = Mapping[str, Any]
+GIVEN = "given"
+"""In place of a reference: the secret was typed in, and is kept nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Change:
     """None: not set. A secret one is a `Secret` or None."""
     desired: Managed
     reference: str | None = None
-    """For a secret: where its value is kept. It stands for the value wherever the plan is shown or stored."""
+    """For a secret: where its value is kept, or `GIVEN`. It stands for the value wherever the plan is shown or kept."""
     risk: Risk = field(default=Risk(), compare=False, repr=False)
 
     @property
@@ -119,7 +121,7 @@ class Change:
             return f"{self.desired.count()}: {self.desired.changed_from(self._there)}"
         if self.desired is None and self.reference is None:
             return "not set"
-        return f"(secret {self.reference or 'given'})" if self.secret else as_text(self.desired)
+        return f"(secret {self.reference or GIVEN})" if self.secret else as_text(self.desired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +359,7 @@ def make_plan(
             if isinstance(value, Entries) and isinstance(now, Entries) and node not in exact:
                 value = value | now
             if now != value:
-                reference = (references or {}).get(value, "given") if isinstance(value, Secret) else None
+                reference = (references or {}).get(value, GIVEN) if isinstance(value, Secret) else None
                 changes.append(Change(node, name, now, value, reference, setting.risk))
     changing = {change.node for change in changes}
     return Plan(

@@ -132,17 +132,34 @@ def load(raw: bytes, catalogue: Catalogue, *, path: str, api_url: str, with_secr
     return plan
 
 
-def fetch_secrets(plan: Plan, resolve: Callable[[Reference], Secret], *, path: str) -> Plan:
+def fetch_secrets(
+    plan: Plan,
+    resolve: Callable[[Reference], Secret],
+    *,
+    path: str,
+    ask: Callable[[str], Secret] | None = None,
+) -> Plan:
     """Return `plan`, which was loaded and checked, with the secrets that it refers to; each is fetched once.
+
+    Args:
+        plan: The plan.
+        resolve: Fetches a secret.
+        path: For messages.
+        ask: Returns the secret for a setting whose value was typed in and not kept; None: `load` has refused those.
 
     Raises:
         FileError: References lead nowhere; all of them.
     """
     secrets: dict[str, Secret] = {}
     problems: dict[str, Problem] = {}
-    for text in {change.reference for change in plan.changes if change.reference is not None}:
+    for text, setting in {change.reference: change.setting for change in plan.changes}.items():
+        if text is None:
+            continue
         reference = parse_reference(text)
-        assert reference is not None, text  # noqa: S101  # `load` has looked
+        if reference is None:
+            assert ask is not None, text  # noqa: S101  # `load` has looked
+            secrets[text] = ask(setting)
+            continue
         try:
             secrets[text] = resolve(reference)
         except (SecretUnavailable, CredentialsError) as exc:
