@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import logging
 import re
@@ -16,6 +17,9 @@ from hnctl.options import prefer_typed
 from hnctl.printing import print_data, print_note
 from hypernode.errors import FileError, HypernodeError
 from hypernode.printable import printable
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Nothing that is wrong with hnctl."""
 
 
 class Command(click.Command):
@@ -54,6 +58,10 @@ class Command(click.Command):
         except Exception as exc:
             if debug:
                 raise
+            if isinstance(exc, OSError) and exc.errno in _FULL:
+                where = "" if exc.filename is None else f"{exc.filename}: "
+                print_note(f"Error: {printable(where)}{exc.strerror}")
+                return Exit.FAILED
             print_note(
                 f"Error: hnctl itself failed ({type(exc).__name__}). This is a bug of hnctl.\n"
                 "  hint: run it again with --debug and report what it prints"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import pytest
 from processes import run, run_in_shell, start
-from runs import Result, point_to, writes
+from runs import Hnctl, Result, point_to, writes
 
+from hnctl.command import Command
+from hnctl.render.listing import plain_table
 from hypernode.sandbox.server import Sandbox
 
 C_LOCALE = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -94,6 +99,43 @@ def test_following_ends_when_nobody_listens_any_more(folder: Path, monkeypatch: 
 def test_a_full_disk_is_told(arguments: Sequence[str], status: int, box: Sandbox, folder: Path):
     full = run_in_shell('"$@" > /dev/full', *arguments)
     assert full == (status, "", "Error: stdout cannot be written: No space left on device\n")
+
+
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "markdown"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_run_whose_output_finds_the_disk_full_says_so_and_its_journal_is_true(
+    form: str, unbuffered: str, box: Sandbox, folder: Path, hnctl: Hnctl, monkeypatch: pytest.MonkeyPatch
+):
+    """As a table the plan comes first, and without it nothing is done; else the end of the run cannot be told."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    (folder / "fleet.yaml").write_text("version: 1\nnodes: {kaasshop: {settings: {php_version: 8.0}}}\n")
+    box.set("kaasshop", php_version="8.3")
+    variables = {"PYTHONUNBUFFERED": unbuffered}
+    full = run_in_shell('"$@" > /dev/full', "apply", "--yes", "-o", form, variables=variables)
+    assert (full.status, full.out) == (1, "")
+    assert full.err.splitlines()[-1] == "Error: stdout cannot be written: No space left on device"
+    assert "bug" not in full.err
+    done = form != "table"
+    assert box.settings("kaasshop")["php_version"] == ("8.0" if done else "8.3")
+    assert [run["state"] for run in hnctl("history", "-o", "json").json["runs"]] == ["done"] * done
+
+
+def test_a_table_is_made_without_touching_the_stream_that_it_is_made_for(monkeypatch: pytest.MonkeyPatch):
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert plain_table(["node"], [["kaasshop"]]) == "node\nkaasshop"
+
+
+def test_a_disk_that_is_full_elsewhere_is_no_bug_of_ours(own_process: None, capsys: pytest.CaptureFixture[str]):
+    @click.command(cls=Command)
+    def write() -> None:
+        raise OSError(28, "No space left on device", "/state/locks/kaasshop")
+
+    assert write.main([], standalone_mode=False) == 1
+    assert capsys.readouterr() == ("", "Error: /state/locks/kaasshop: No space left on device\n")
 
 
 def test_an_error_whose_document_cannot_be_written_is_told_in_words_and_keeps_its_status(box: Sandbox, folder: Path):

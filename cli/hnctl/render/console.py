@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -37,6 +37,25 @@ def capture(renderable: RenderableType, *, stderr: bool = False, width: int | No
     console = make_console(stderr=stderr)
     if width is not None:
         console.width = width
+    # rich writes an empty text at the end of what it captures, and even that fails on a full disk.
+    console.file = cast("IO[str]", _Unwritten(console.file))
     with console.capture() as captured:
         console.print(renderable)
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+
+class _Unwritten:
+    """A stream as rich looks at it, to which nothing is written."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self.encoding = getattr(stream, "encoding", None)
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        pass
