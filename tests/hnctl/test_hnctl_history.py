@@ -57,6 +57,23 @@ def test_a_run_is_in_the_history_with_who_why_and_what_became_of_it(hnctl: Hnctl
     ]
 
 
+def test_times_name_their_zone_and_nothing_is_wider_than_the_screen(
+    hnctl: Hnctl, box: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    box.set_faults({"revert": [box.names[1]]})
+    assert hnctl("apply", "--yes", "-m", "PHP for all, as it was agreed upon in the meeting of last week").status == 3
+    document = hnctl("history", "last", "-o", "json").json
+    (uuid,) = next(node["flows"] for node in document["nodes"] if node["state"] == "done")
+    monkeypatch.setenv("COLUMNS", "80")
+    listed, shown = hnctl("history").out, hnctl("history", "last").out
+    assert f"{document['started_at'][:19].replace('T', ' ')} UTC  " in listed
+    assert f"  {uuid[:8]}  " in shown
+    assert uuid not in shown
+    for text in (listed, shown):
+        assert max(map(len, text.splitlines())) <= 80
+    assert "the node has" in " ".join(shown.split()), "words are whole"
+
+
 def test_the_newest_run_comes_first_and_what_changed_nothing_is_no_run(hnctl: Hnctl, box: Sandbox, folder: Path):
     assert hnctl("apply", "--yes", "-m", "first").status == 0
     assert hnctl("apply", "--yes", "-m", "nothing to do").status == 0

@@ -14,6 +14,7 @@ import yaml
 from odd_servers import serving
 from runs import Hnctl
 
+from hnctl.render.listing import plain_table
 from hypernode.catalogue import Catalogue
 from hypernode.sandbox.server import Sandbox
 
@@ -220,7 +221,7 @@ def test_a_wide_table_is_not_folded_where_there_is_no_terminal(hnctl: Hnctl, fle
     assert all(len(line) == len(line.rstrip()) for line in lines)
 
 
-def test_on_a_narrow_screen_the_last_column_folds_if_there_is_room_and_no_other_is_ever_broken(
+def test_on_a_narrow_screen_the_last_column_folds_if_there_is_room_and_no_uuid_is_ever_broken(
     hnctl: Hnctl, fleet: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
     describe, watch = ["settings", "describe"], ["flows", "list", "-n", "fietsenwinkel"]
@@ -229,8 +230,33 @@ def test_on_a_narrow_screen_the_last_column_folds_if_there_is_room_and_no_other_
     folded = hnctl(*describe).out.splitlines()
     assert max(map(len, folded)) <= 100
     assert len(folded) > len(Catalogue.bundled()) + 1
+    for columns in ("60", "80"):
+        monkeypatch.setenv("COLUMNS", columns)
+        narrow = hnctl(*watch).out
+        assert re.findall(r"[0-9a-f-]{36}", narrow) == uuids != []
+        assert max(map(len, narrow.splitlines())) <= int(columns)
+
+
+def test_what_does_not_fit_goes_on_below_its_row_and_no_word_is_broken(monkeypatch: pytest.MonkeyPatch):
+    rows = [["20261125-101500-7f3a2c", "root@vm", "8 done, 2 unknown", "PHP for all"], ["x", "y", "1 done", "-"]]
+    heads = ["run", "who", "totals", "message"]
     monkeypatch.setenv("COLUMNS", "60")
-    assert re.findall(r"[0-9a-f-]{36}", hnctl(*watch).out) == uuids != []
+    assert plain_table(heads, rows).split("\n") == [
+        "run                     who      totals",
+        "    message",
+        "20261125-101500-7f3a2c  root@vm  8 done, 2 unknown",
+        "    PHP for all",
+        "x                       y        1 done",
+        "    -",
+    ]
+    monkeypatch.setenv("COLUMNS", "80")
+    rows[0][3] = "PHP for all shops of the group"
+    assert plain_table(heads, rows).split("\n")[1:3] == [
+        "20261125-101500-7f3a2c  root@vm  8 done, 2 unknown  PHP for all shops of the",
+        " " * 52 + "group",
+    ]
+    uuid = "a51752fa-17a8-5c25-9627-c5793744d076"
+    assert f"\n    {uuid}\n" in plain_table(heads, [*rows, ["x", "y", "1 done", uuid]]) + "\n"
 
 
 @pytest.mark.parametrize("columns", ["1", "0", "-4", "abc", "39", "40"])

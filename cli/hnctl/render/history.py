@@ -11,6 +11,8 @@ from hypernode.fleet.history import NodeLog, RunLog
 from hypernode.printable import printable
 
 COLUMNS = ("run", "started_at", "who", "state", "totals", "message")
+_ENOUGH = 8
+"""Characters of a flow's uuid that tell it from others; the documents have all of it."""
 
 
 def run_row(log: RunLog, state: str, *, for_person: bool) -> dict[str, Any]:
@@ -19,7 +21,7 @@ def run_row(log: RunLog, state: str, *, for_person: bool) -> dict[str, Any]:
     words = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in totals.items() if count)
     return {
         "run": log.run,
-        "started_at": log.started_at[:19].replace("T", " ") if for_person else log.started_at,
+        "started_at": _moment(log.started_at) if for_person else log.started_at,
         "who": log.who,
         "message": log.message,
         "checksum": log.checksum,
@@ -49,13 +51,13 @@ def render_run(log: RunLog, state: str) -> str:
         f"{log.run}: {state}",
         f"  by       {log.who}" + (f", {log.job}" if log.job else ""),
         *([f"  why      {log.message}"] if log.message else []),
-        f"  began    {log.started_at[:19].replace('T', ' ')} UTC",
+        f"  began    {_moment(log.started_at)}",
         *[
-            f"  resumed  {at[:19].replace('T', ' ')} UTC by {who}" + (f": {message}" if message else "")
+            f"  resumed  {_moment(at)} by {who}" + (f": {message}" if message else "")
             for at, who, message in log.resumed
         ],
         *([f"  of       {log.rolls_back}, which it sets back"] if log.rolls_back else []),
-        *([f"  ended    {log.ended_at[:19].replace('T', ' ')} UTC"] if log.ended_at else []),
+        *([f"  ended    {_moment(log.ended_at)}"] if log.ended_at else []),
         f"  plan     {log.checksum}",
     ]
     rows = [
@@ -63,7 +65,7 @@ def render_run(log: RunLog, state: str) -> str:
             node.node,
             node.state.replace("_", " "),
             "-" if node.seconds is None else f"{node.seconds:.1f} s",
-            ", ".join(node.flows) or "-",
+            ", ".join(uuid[:_ENOUGH] for uuid in node.flows) or "-",
             cell("; ".join([*map(_change, node.changes), *filter(None, [node.error or node.reason])])),
         ]
         for node in log.nodes.values()
@@ -72,6 +74,11 @@ def render_run(log: RunLog, state: str) -> str:
         ["node", "state", "time", "flows", "changes"], [[printable(text) for text in row] for row in rows]
     )
     return "\n".join(map(printable, lines)) + "\n\n" + table
+
+
+def _moment(at: str) -> str:
+    """Return a time of the journal, which is kept in UTC, for a person."""
+    return f"{at[:19].replace('T', ' ')} UTC"
 
 
 def _change(change: Mapping[str, Any]) -> str:

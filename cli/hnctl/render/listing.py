@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, zip_longest
 from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypernode.printable import printable
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 FORMAT_VERSION = 1
-_GAP = 2
-_LEAST_TO_FOLD_INTO = 20
 """Of all documents and JSON lines but the plan file, which has its own."""
+_GAP = 2
+_INDENT = 4
+"""Of the lines with which a row goes on below itself."""
+_LEAST_TO_FOLD_INTO = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,27 +99,70 @@ def cell(value: object) -> str:
 
 
 def plain_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """Return an aligned table. Where the terminal is too narrow, the last column folds if that leaves it readable.
+    """Return an aligned table.
 
-    Else the lines are longer than the terminal is wide: broken words in every column would be worse.
+    Where the terminal is too narrow, the last column folds between words if that leaves it readable; else each row
+    goes on below itself with the columns that do not fit. No word is ever broken.
     """
     from rich.cells import cell_len
-    from rich.table import Table
+    from rich.console import Group
     from rich.text import Text
 
     from hnctl.render.console import capture, make_console
 
-    widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
-    before_last = sum(widths[:-1]) + _GAP * (len(widths) - 1)
-    room = make_console().width - before_last
-    if room >= _LEAST_TO_FOLD_INTO:
-        widths[-1] = min(widths[-1], room)
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    for head, width in zip(heads, widths, strict=True):
-        table.add_column(head, width=width, overflow="fold")
+    console = make_console()
+    columns = list(zip(heads, *cells, strict=True))
+    natural = [max(map(cell_len, column)) for column in columns]
+    words = [max(cell_len(word) for text in column for word in text.split() or [""]) for column in columns]
+    lines = _share_out(natural, words, console.width)
+    shown = [Text("\n".join(_row_lines(row, lines, console)), style) for row, style in _styled(heads, cells)]
+    return capture(Group(*shown), width=max(sum(natural), console.width) + _GAP * len(natural))
+
+
+def _styled(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> Iterator[tuple[Sequence[str], str]]:
+    yield heads, "bold"
     for row in cells:
-        table.add_row(*(Text(text) for text in row))
-    return capture(table, width=before_last + widths[-1] + _GAP)
+        yield row, ""
+
+
+def _share_out(natural: Sequence[int], words: Sequence[int], room: int) -> list[dict[int, int]]:
+    """Return the lines that a row takes, each as its columns with their widths.
+
+    Args:
+        natural: The width that each column needs.
+        words: That of its longest word, which is not broken.
+        room: The columns of the terminal.
+    """
+    lines: list[dict[int, int]] = [{}]
+    left = room
+    for column, width in enumerate(natural):
+        can_fold = column == len(natural) - 1 and left >= max(_LEAST_TO_FOLD_INTO, words[column])
+        if lines[-1] and width > left and not can_fold:
+            lines.append({})
+            left = room - _INDENT
+        lines[-1][column] = min(width, max(left, words[column]))
+        left -= lines[-1][column] + _GAP
+    return lines
+
+
+def _row_lines(row: Sequence[str], lines: Sequence[Mapping[int, int]], console: Console) -> Iterator[str]:
+    """Yield the lines that `row` takes, which is more than `lines` where cells fold."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    for number, columns in enumerate(lines):
+        folded = [
+            [row[column]]
+            if cell_len(row[column]) <= width
+            else [line.plain.rstrip() for line in Text(row[column]).wrap(console, width, overflow="fold")]
+            for column, width in columns.items()
+        ]
+        indent = " " * (_INDENT if number else 0)
+        for pieces in zip_longest(*folded, fillvalue=""):
+            padded = (
+                piece + " " * (width - cell_len(piece)) for piece, width in zip(pieces, columns.values(), strict=True)
+            )
+            yield indent + (" " * _GAP).join(padded).rstrip()
 
 
 def markdown_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
