@@ -20,7 +20,7 @@ from hypernode.catalogue import Catalogue
 from hypernode.errors import HypernodeError
 from hypernode.fleet.bring import Options, Outcome, bring
 from hypernode.fleet.compare import Desired
-from hypernode.fleet.gates import HttpGate, names_of
+from hypernode.fleet.gates import HttpGate, for_node, names_of
 from hypernode.fleet.plan import make_plan
 from hypernode.fleet.preview import (
     Judged,
@@ -132,7 +132,7 @@ class Preview:
         found = {}
         for gate in self.desired.rules.gates:
             if isinstance(gate, HttpGate) and not is_elsewhere(gate):
-                url = gate.url.replace("{node}", copy)
+                url = for_node(gate.url, copy)
                 started = time.monotonic()
                 page = pages.fetch(url, gate.timeout, expected=gate.status)
                 answer = page.reason if isinstance(page, NoPage) else str(page.status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def test_a_change_that_breaks_the_page_fails_and_leaves_no_copy(hnctl: Hnctl, bo
     run = hnctl(*PREVIEW)
     assert run.status == 3
     assert "FAILED on kaasshop-eph" in run.out
-    assert ": failed: status 500 instead of 200" in run.out
+    assert re.search(r"gate http http://\S+/_shops/kaasshop-eph\w+/: failed: status 500 instead of 200", run.out)
     assert "Apply it" not in run.out
     assert box.branchers() == []
 

@@ -60,7 +60,8 @@ def check(selection: Selection, refresh: bool, output: str | None, **connection:
                 raise
     findings = [finding for each in found.values() for finding in each]
     empty = "No nodes." if prober else f"{fleet.path} has no gates that can be tried."
-    print_listing(gate_listing(findings, failures, empty), link.value("output"))
+    form = link.value("output")
+    print_listing(gate_listing(findings, failures, for_person=form in ("table", "markdown"), empty=empty), form)
     tell_failures(failures)
     return exit_for_findings(findings, all_tried=not failures)
 

@@ -10,12 +10,23 @@ from hypernode.errors import HypernodeError
 from hypernode.fleet.gates import Finding
 
 
-def gate_listing(findings: Iterable[Finding], failures: Mapping[str, HypernodeError], empty: str) -> Listing:
-    """Return the findings, and the errors of nodes that were not tried, as every format shows them.
+def gate_listing(
+    findings: Iterable[Finding], failures: Mapping[str, HypernodeError], *, for_person: bool, empty: str
+) -> Listing:
+    """Return the findings, and the errors of nodes that were not tried, as rows.
 
-    `empty` is what a person is told when there are none.
+    A person is shown the address that was asked for; documents have it besides the gate, which is called the same on
+    every node. `empty` is what a person is told when there are none.
     """
-    columns = ["node", "gate", "verdict", "reason"]
-    rows = [{column: getattr(finding, column) for column in columns} for finding in findings]
+    rows = [
+        {
+            "node": finding.node,
+            "gate": finding.shown if for_person else finding.gate,
+            "address": finding.address,
+            "verdict": finding.verdict,
+            "reason": finding.reason,
+        }
+        for finding in findings
+    ]
     documents = [error_document(error, node=node) for node, error in failures.items()]
-    return Listing("findings", columns, rows, documents, "" if failures else empty)
+    return Listing("findings", ["node", "gate", "verdict", "reason"], rows, documents, "" if failures else empty)

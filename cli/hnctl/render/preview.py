@@ -49,6 +49,6 @@ def render_preview(trial: Preview, judged: Judged) -> str:
     return "\n\n".join([*parts, "\n".join(lines)])
 
 
-def _findings(look: Look | None) -> list[dict[str, str]]:
+def _findings(look: Look | None) -> list[dict[str, str | None]]:
     found = look.findings if look else ()
-    return [{"gate": one.gate, "verdict": one.verdict, "reason": one.reason} for one in found]
+    return [{"gate": one.gate, "address": one.address, "verdict": one.verdict, "reason": one.reason} for one in found]

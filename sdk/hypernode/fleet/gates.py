@@ -79,10 +79,26 @@ class Finding:
     """What a gate found on one node."""
 
     gate: str
-    """Which gate it was, in a few words."""
+    """Which gate it was, in a few words: the same ones on every node, so that findings can be compared by them."""
     node: str
     verdict: Verdict
     reason: str
+
+    @property
+    def address(self) -> str | None:
+        """The page that was asked for; None: it was no gate about a page."""
+        kind, _, url = self.gate.partition(" ")
+        return for_node(url.partition(" ")[0], self.node) if kind == "http" else None
+
+    @property
+    def shown(self) -> str:
+        """Which gate it was, for a person: with the address of this very node."""
+        return self.gate if self.address is None else for_node(self.gate, self.node)
+
+
+def for_node(url: str, node: str) -> str:
+    """Return the address of a page on `node`."""
+    return url.replace("{node}", node)
 
 
 def judge(before: Finding | None, after: Finding) -> Finding:

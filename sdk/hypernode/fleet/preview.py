@@ -64,7 +64,7 @@ def judge_preview(outcome: Outcome, before: Look, after: Look | None) -> Judged:
     judged = [judge(was.get(finding.gate), finding) for finding in after.findings]
     bad = [finding for finding in judged if finding.verdict != "passed"]
     worst: Verdict = "failed" if any(finding.verdict == "failed" for finding in bad) else "undecided"
-    reasons = tuple(f"gate {finding.gate}: {finding.verdict}: {finding.reason}" for finding in bad)
+    reasons = tuple(f"gate {finding.shown}: {finding.verdict}: {finding.reason}" for finding in bad)
     return Judged(worst if bad else "passed", reasons)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hypernode.api.pages import NoPage, Page
 from hypernode.errors import HypernodeError
-from hypernode.fleet.gates import CommandGate, Finding, FlowsGate, FpmGate, Gate, HttpGate, Verdict, names_of
+from hypernode.fleet.gates import CommandGate, Finding, FlowsGate, FpmGate, Gate, HttpGate, Verdict, for_node, names_of
 from hypernode.fleet.tree import cut
 from hypernode.printable import printable
 
@@ -78,7 +78,7 @@ class Probes:
     def _try(self, gate: HttpGate | FpmGate | CommandGate, node: str) -> _Found:
         match gate:
             case HttpGate():
-                return self._try_pages(gate, gate.url.replace("{node}", node))
+                return self._try_pages(gate, for_node(gate.url, node))
             case FpmGate():
                 return self._try_fpm(gate, node)
             case CommandGate():

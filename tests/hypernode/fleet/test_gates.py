@@ -199,3 +199,19 @@ def test_names_tell_gates_apart_and_no_argument_of_a_command():
 def test_a_finding_is_judged_by_what_was_found_before(before, after, verdict, reason):
     first = None if before is None else Finding("fpm", "shop", before, "odd")
     assert judge(first, Finding("fpm", "shop", after, "down")) == Finding("fpm", "shop", verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("gate", "address", "shown"),
+    [
+        ("http https://{node}.io/?{node} #2", "https://shop.io/?shop", "http https://shop.io/?shop #2"),
+        ("http https://a.io/", "https://a.io/", "http https://a.io/"),
+        ("command ./{node}", None, "command ./{node}"),
+        ("fpm", None, "fpm"),
+    ],
+)
+def test_a_person_is_shown_the_address_of_the_node_and_findings_keep_the_name_they_are_compared_by(
+    gate, address, shown
+):
+    finding = Finding(gate, "shop", "failed", "down")
+    assert (finding.gate, finding.address, finding.shown) == (gate, address, shown)
