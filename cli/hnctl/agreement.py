@@ -54,13 +54,20 @@ def agree(
 
 
 def show_plan(
-    plan: Plan, unread: Mapping[str, str], *, verbose: bool, stderr: bool = False, needs: Sequence[Need] = ()
+    plan: Plan,
+    unread: Mapping[str, str],
+    *,
+    verbose: bool,
+    stderr: bool = False,
+    needs: Sequence[Need] = (),
+    advise_copy: bool = True,
 ) -> None:
-    """Print a plan for a person; on stderr when stdout has a document for a machine."""
+    """Print a plan for a person, as `render_plan` does; on stderr when stdout has a document for a machine."""
     from hnctl.render.console import capture
     from hnctl.render.plan import render_plan
 
-    text = capture(render_plan(plan, unread, verbose=verbose, needs=needs), stderr=stderr)
+    shown = render_plan(plan, unread, verbose=verbose, needs=needs, advise_copy=advise_copy)
+    text = capture(shown, stderr=stderr)
     (print_note if stderr else print_data)(text)
 
 

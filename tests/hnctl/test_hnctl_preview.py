@@ -264,6 +264,11 @@ def test_what_cannot_be_undone_is_better_tried_on_a_copy_first(hnctl: Hnctl, box
     box.set("kaasshop", mysql_version="8.0")
     write(folder, box, gates="[]", settings="mysql_version: 8.4")
     assert "Try it on a copy first: hnctl preview -n kaasshop" in hnctl("diff").out
+    (folder / "fleet.yaml").rename(folder / "my fleet.yaml")
+    tried = hnctl(*PREVIEW, "-f", "my fleet.yaml")
+    assert "mysql_version" in tried.err
+    assert "Try it on a copy first" not in tried.err, "it is being tried on one"
+    assert tried.out.endswith("Apply it: hnctl apply -f 'my fleet.yaml' -n kaasshop\n")
 
 
 @pytest.mark.parametrize("phase", ["A Brancher of", "was made", "Changing"])

@@ -85,13 +85,17 @@ def preview(
     if not comparison.plan.changes:
         print_data(f"In sync: {node} is as the file says; there is nothing to try on a copy.")
         return Exit.OK
-    show_plan(comparison.plan, {}, verbose=verbose, stderr=True)
+    show_plan(comparison.plan, {}, verbose=verbose, stderr=True, advise_copy=False)
     with branchers_of(link, node) as branchers:
         print_note(announcement(node, branchers.account(), clear, ttl))
         ask(f"Make a copy of {node} and try this on it?", yes=yes, undone="nothing was made")
         trial = Preview(link, branchers, catalogue, desired, node)
         judged = trial.run(ttl=ttl, clear=clear, within=within, keep=keep)
-    print_either(link.value("output"), lambda: render_preview(trial, judged), lambda: preview_document(trial, judged))
+    print_either(
+        link.value("output"),
+        lambda: render_preview(trial, judged, file),
+        lambda: preview_document(trial, judged),
+    )
     if not trial.ended and not keep:
         return Exit.FAILED
     if judged.verdict == "passed":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from hnctl.render.listing import FORMAT_VERSION, plain_table
@@ -30,8 +31,11 @@ def preview_document(trial: Preview, judged: Judged) -> dict[str, Any]:
     }
 
 
-def render_preview(trial: Preview, judged: Judged) -> str:
-    """Return it for a person: the differences, then the verdict and what it came to."""
+def render_preview(trial: Preview, judged: Judged, file: str | None) -> str:
+    """Return it for a person: the differences, then the verdict and what it came to.
+
+    `file` is the fleet file that was named, if one was.
+    """
     copy = trial.copy.name if trial.copy else "-"
     parts = []
     if trial.before and trial.after and (rows := differences(trial.before, trial.after)):
@@ -45,7 +49,8 @@ def render_preview(trial: Preview, judged: Judged) -> str:
     if not trial.ended:
         lines.append(f"{copy} is still there, and paid for. End it: hnctl brancher delete {copy}")
     if judged.verdict == "passed":
-        lines.append(f"Apply it: hnctl apply -n {trial.node}")
+        named = "" if file is None else f" -f {shlex.quote(file)}"
+        lines.append(printable(f"Apply it: hnctl apply{named} -n {trial.node}"))
     return "\n\n".join([*parts, "\n".join(lines)])
 
 
