@@ -129,7 +129,8 @@ def serve(
 
     Prints the variables that point hnctl to it. It answers every operation of the API: settings and flows, Branchers
     that get an address after a while and cost by the minute, allowlists, backups, products. Requests can be read back,
-    faults changed and values moved while it runs, under /_sandbox/, which is no part of the API.
+    faults changed and values moved while it runs, under /_sandbox/, which is no part of the API: a GET of that lists
+    the paths, and so does docs/sandbox.md.
     """
     require_extra("sandbox", *_EXTRA)
     from hypernode.sandbox.server import Sandbox

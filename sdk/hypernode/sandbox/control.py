@@ -1,24 +1,12 @@
 """The control path ``/_sandbox/``: no part of the API, without tokens, never delayed and never faulted.
 
-GET, DELETE /_sandbox/log                    every API request in order
-GET, PUT    /_sandbox/faults                 {"reset": 0.2, "hang": ["kaasshop"], "any": "20%"}, all at once
-GET         /_sandbox/nodes                  names and tokens; a Brancher's is its parent's
-PUT         /_sandbox/nodes/NODE/settings    change values behind the client's back, at once and without a flow
-PUT         /_sandbox/nodes/NODE/product     {"code": "EAGLE_M_202203"}, at once; "used_gb": 40 of its disk
-PUT         /_sandbox/nodes/NODE/fpm         {"busy": 12}, its PHP-FPM workers at work
-PUT         /_sandbox/nodes/NODE/shop        {"broken": {"php_version": "8.4"}}, while it has these; {}: always
-POST        /_sandbox/nodes/NODE/flows       {"name": "xgrade_app", "seconds": 2, "ending": "success"}
-GET, PUT    /_sandbox/branchers              all that live; {"brancher_time": 3 or null, "logbook_delay": 0.5,
-                                             "ending": "success" or "reverted"} for those made from now on
-DELETE      /_sandbox/branchers/NAME         gone at once, behind the client's back
-PUT         /_sandbox/allowlist              {"types": ["waf", "database", "ftp", "ssh", "phpmyadmin"]}
-GET         /_sandbox/order-token            the token that may order nodes
-PUT         /_sandbox/links                  {"location_base": ..., "next_base": ..., "redirect_to": ...}
+`PATHS` lists them, and so does GET ``/_sandbox/``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -30,10 +18,34 @@ from hypernode.sandbox.flows import ENDINGS
 from hypernode.sandbox.stage import Stage
 
 PREFIX = "/_sandbox/"
+PATHS: Final[Mapping[str, str]] = {
+    "GET log": "every API request in order",
+    "DELETE log": "forget them",
+    "GET faults": "which faults there are",
+    "PUT faults": '{"reset": 0.2, "hang": ["kaasshop"], "any": "20%"}, all at once',
+    "GET nodes": "names and tokens; a Brancher's is its parent's",
+    "PUT nodes/{node}/settings": '{"php_version": "8.4"}: values changed behind the client\'s back, without a flow',
+    "PUT nodes/{node}/product": '{"code": "EAGLE_M_202203"}, at once; {"used_gb": 40} of its disk',
+    "PUT nodes/{node}/fpm": '{"busy": 12}: its PHP-FPM workers at work',
+    "PUT nodes/{node}/shop": '{"broken": {"php_version": "8.4"}}: while it has these; {}: always; null: no more',
+    "POST nodes/{node}/flows": '{"name": "xgrade_app", "seconds": 2, "ending": "success"}, or "reverted"',
+    "GET branchers": "all that live",
+    "PUT branchers": '{"brancher_time": 3, "logbook_delay": 0.5, "ending": "success"} for those made from now on; '
+    'a time of null: never; or "reverted"',
+    "DELETE branchers/{node}": "gone at once, behind the client's back",
+    "PUT allowlist": '{"types": ["waf", "database", "ftp", "ssh", "phpmyadmin"]}: those that there are',
+    "GET order-token": "the token that may order nodes",
+    "PUT links": '{"location_base": URL, "next_base": URL, "redirect_to": URL}: where answers lead, each by itself',
+}
+"""What can be done below `PREFIX`, each with its body or its answer."""
 
 
 def make_control(stage: Stage) -> Router:
     """Return the control path of `stage`."""
+
+    async def paths(request: Request) -> JSONResponse:
+        told = [(*about.split(" "), text) for about, text in PATHS.items()]
+        return JSONResponse([{"method": method, "path": PREFIX + path, "about": text} for method, path, text in told])
 
     async def log(request: Request) -> JSONResponse:
         if request.method == "DELETE":
@@ -118,6 +130,7 @@ def make_control(stage: Stage) -> Router:
 
     return Router(
         [
+            Route(PREFIX, paths),
             Route(PREFIX + "log", log, methods=["GET", "DELETE"]),
             Route(PREFIX + "faults", faults, methods=["GET", "PUT"]),
             Route(PREFIX + "links", links, methods=["PUT"]),

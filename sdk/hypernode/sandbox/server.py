@@ -301,7 +301,7 @@ def _make_app(stage: Stage) -> Callable[[Scope, Receive, Send], Any]:
     api, control, shops = Api(stage), make_control(stage), Shops(stage.world)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].startswith(PREFIX):
+        if f"{scope['path']}/".startswith(PREFIX):
             await control(scope, receive, send)
         elif scope["path"].startswith(SHOPS):
             await shops(scope, receive, send)
