@@ -247,8 +247,30 @@ def _read_keys(
 def _parse_url(text: str) -> str:
     match = re.fullmatch(URL, text)
     if match is None or (match[2] and not 0 < int(match[2][1:]) < 65536):
-        raise ValueError("must be an http or https address such as https://{node}.hypernode.io/, in ASCII")
+        raise ValueError(_wrong_with_url(text))
     return text
+
+
+def _wrong_with_url(text: str) -> str:
+    """Return what an address that is none must be, without showing a password that stands in it."""
+    scheme = re.match(r"(?:([A-Za-z][A-Za-z0-9+.-]{0,19})://)?", text)
+    assert scheme is not None  # noqa: S101  # nothing matches it too
+    if scheme[1] not in ("http", "https"):
+        return f"must begin with http:// or https://{f', not with {scheme[0]}' if scheme[0] else ''}"
+    place = re.split("[/?#]", text[scheme.end() :], maxsplit=1)[0]
+    if "@" in place:
+        return "must have no user or password, as plans and journals keep it; a command gate can send one"
+    for name in re.findall(r"\{[^{}]*\}", text):
+        if name != "{node}":
+            return f"must not have {cut(printable(name))}: only {{node}} stands for something"
+    if not text.isascii():
+        return "must be in ASCII: a host as xn--..., and elsewhere %.. for each byte"
+    host, _, port = place.partition(":")
+    if not host:
+        return "must name a host, such as https://{node}.hypernode.io/"
+    if odd := re.search(r"[^!-~]|[#\\{}\"<>]", text.replace("{node}", "")) or re.search(r"[\[\]]", place):
+        return f"must not have {odd[0]!r}" + (", as nothing behind it is sent" if odd[0] == "#" else "")
+    return f"must have a port from 1 to 65535, not {cut(port)}"
 
 
 def _parse_status(text: str) -> int:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -62,7 +64,6 @@ def test_what_is_not_said_is_the_default():
     )
 
 
-_URL = "url must be an http or https address such as https://{node}.hypernode.io/, in ASCII"
 _TIMEOUT = "timeout must be a time from 1ms to 10m, such as 10s"
 _RUN = "run must be a list of words, the command first"
 _NO_SHELL = "Write run: [./smoke-test, --fast]; there is no shell between"
@@ -83,9 +84,8 @@ _NO_SHELL = "Write run: [./smoke-test, --fast]; there is no shell between"
             (1, 3, "fpm and command are two gates", "Begin each with a - of its own"),
         ),
         ("- flows\n- flows", (2, 3, "this gate stands twice in gates", None)),
-        ("- http: ftp://a/", (1, 9, _URL, None)),
-        ("- http: https://a:b@c/", (1, 9, _URL, None)),
-        ("- http: {url: 'http://a:0/'}", (1, 15, _URL, None)),
+        ("- http: ftp://a/", (1, 9, "url must begin with http:// or https://, not with ftp://", None)),
+        ("- http: {url: 'http://a:0/'}", (1, 15, "url must have a port from 1 to 65535, not 0", None)),
         (
             "- http: {status: 200}",
             (1, 9, "http needs url, the address of a page", "Write http: https://{node}.hypernode.io/"),
@@ -199,6 +199,37 @@ def test_names_tell_gates_apart_and_no_argument_of_a_command():
 def test_a_finding_is_judged_by_what_was_found_before(before, after, verdict, reason):
     first = None if before is None else Finding("fpm", "shop", before, "odd")
     assert judge(first, Finding("fpm", "shop", after, "down")) == Finding("fpm", "shop", verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("ftp://a/", "begin with http:// or https://, not with ftp://"),
+        ("HTTPS://a/", "begin with http:// or https://, not with HTTPS://"),
+        ("a.hypernode.io", "begin with http:// or https://"),
+        ("", "begin with http:// or https://"),
+        ("jan:canary://a", "begin with http:// or https://"),
+        (
+            "https://jan:canary@a/",
+            "have no user or password, as plans and journals keep it; a command gate can send one",
+        ),
+        ("https://{nod}.a/", "not have {nod}: only {node} stands for something"),
+        ("https://a/{node}/{}", "not have {}: only {node} stands for something"),
+        ("https://kaasb\u00f6rse/", "be in ASCII: a host as xn--..., and elsewhere %.. for each byte"),
+        ("https://", "name a host, such as https://{node}.hypernode.io/"),
+        ("https://:80/", "name a host, such as https://{node}.hypernode.io/"),
+        ("https://a/ b", "not have ' '"),
+        ("https://a/b#c", "not have '#', as nothing behind it is sent"),
+        ("https://{node/", "not have '{'"),
+        ("https://[::1]/", "not have '['"),
+        ("https://a:65536/", "have a port from 1 to 65535, not 65536"),
+        ("https://a:b:80/", "have a port from 1 to 65535, not b:80"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_told_and_no_password_shown(url, told):
+    ((_, _, text, _),) = mistakes(f"- http: {{url: {json.dumps(url)}}}")
+    assert text == f"url must {told}"
+    assert "canary" not in text
 
 
 @pytest.mark.parametrize(
