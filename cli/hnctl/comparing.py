@@ -28,16 +28,30 @@ def compare_nodes(
         return compare(desired, reader, catalogue, executor, where=test, asked=asked, on_node=bar.step)
 
 
-def check_canaries(canaries: Iterable[str], nodes: Collection[str]) -> None:
+def check_canaries(
+    canaries: Iterable[str], nodes: Collection[str], *, known: Collection[str] | None = None, path: str = ""
+) -> None:
     """Refuse a canary that was named and is none of `nodes`: with a slip of the pen, all others would have none.
+
+    Args:
+        canaries: The names.
+        nodes: Those of this run.
+        known: All that there are to choose from; None: nobody knows.
+        path: Of the file that knows them.
 
     Raises:
         InputError: One is not there.
     """
     for name in canaries:
-        if name not in nodes:
-            near = closest(name, nodes)
+        if name in nodes:
+            continue
+        if known is not None and name not in known:
+            near = closest(name, known)
             raise InputError(
-                f"the canary {name} is not among the nodes of this run",
-                hint=f"Did you mean {near}?" if near else "Choose it too, or name others with --canary",
+                f"{path} has no node {name} to be a canary", hint=f"Did you mean {near}?" if near else None
             )
+        near = None if known is not None else closest(name, nodes)
+        raise InputError(
+            f"the canary {name} is not among the nodes of this run",
+            hint=f"Did you mean {near}?" if near else "Choose it too, or name others with --canary",
+        )

@@ -174,3 +174,45 @@ def test_an_empty_where_is_no_way_to_choose_everything(command: list[str], hnctl
     assert refused.status == 64
     assert "--where is empty" in refused.err
     assert box.log() == []
+
+
+CHANGE = ["settings", "set", "php_version", "8.4", "--yes", "--group", "magento", "--canary"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([*CHANGE, "boekenhall"], ["fleet.yaml has no node boekenhall to be a canary", "Did you mean boekenhal?"]),
+        (["apply", "-n", "kaasshop", "--canary", "boekenhall"], ["fleet.yaml has no node", "Did you mean boekenhal?"]),
+        (["apply", "--canary", "qqqqqqqq"], ["fleet.yaml has no node qqqqqqqq to be a canary"]),
+        ([*CHANGE, "boekenhal"], ["the canary boekenhal is not among the nodes of this run", "Choose it too"]),
+        (["apply", "-n", "kaasshop", "--canary", "boekenhal"], ["is not among the nodes of this run", "Choose it"]),
+        (
+            ["settings", "set", "php_version", "8.4", "-n", "kaasshop", "-n", "theeplein", "--canary", "theepleim"],
+            ["the canary theepleim is not among the nodes of this run", "Did you mean theeplein?"],
+        ),
+    ],
+    ids=lambda value: value[-1],
+)
+def test_a_canary_that_is_nowhere_is_told_from_one_that_was_not_chosen(
+    words: list[str], told: list[str], hnctl: Hnctl, fleet: Sandbox
+):
+    refused = hnctl(*words)
+    assert (refused.status, refused.out, len(writes(fleet))) == (64, "", 0)
+    assert all(text in refused.err for text in told), refused.err
+    assert refused.err.count("hint") == len(told) - 1
+
+
+def test_a_plan_that_is_not_there_is_told_with_how_to_make_one(hnctl: Hnctl, folder: Path):
+    missing = hnctl("apply", "nosuch.json")
+    assert missing.status == 65
+    assert "nosuch.json:1:1: the file cannot be read: No such file or directory" in missing.err
+    assert "hint: Make a plan: hnctl plan -o json > plan.json. A fleet file is named with -f\n" in missing.err
+
+
+def test_a_canary_that_a_plan_does_not_have_is_told_by_its_name(hnctl: Hnctl, fleet: Sandbox, folder: Path):
+    planned = hnctl("plan", "-n", "kaasshop", "-o", "json")
+    (folder / "plan.json").write_text(planned.out)
+    refused = hnctl("apply", "plan.json", "--canary", "kaashop")
+    assert refused.status == 64
+    assert "plan.json has no node kaashop to be a canary\n  hint: Did you mean kaasshop?" in refused.err

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from hypernode.catalogue import Catalogue
     from hypernode.fleet.compare import Comparison, Desired
 
+_NO_PLAN = "Make a plan: hnctl plan -o json > plan.json. A fleet file is named with -f"
+
 
 @click.command(cls=Command)
 @option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are differences.")
@@ -142,13 +144,13 @@ def _apply_file(
     if "order" in rules:
         raise click.UsageError("A plan keeps the order that it was made with.")
     catalogue = catalogue_for(Selection(), link, refresh=options["refresh"])
-    raw = read_file(path)
+    raw = read_file(path, if_missing=_NO_PLAN)
     made = load(raw, catalogue, path=str(path), api_url=link.api_url)
     if checksum is not None and checksum != made.checksum:
         raise PlanIsStale(f"{path} has the checksum {made.checksum}, not {checksum}; nothing was changed")
     check_excluded(chosen.exclude, made.compared)
     made = replace(made, rules=replace(made.rules, **rules))
-    check_canaries(rules.get("canary", ()), made.compared)
+    check_canaries(rules.get("canary", ()), made.compared, known=made.compared, path=str(path))
     made = fetch_secrets(made.without(chosen.exclude), partial(fetch_from, path.parent), path=str(path))
     link.address(made.nodes)
     with link.executor() as executor:
@@ -166,7 +168,7 @@ def compare_with_file(
     link: Connection, *, selection: Selection, refresh: bool, rules: Mapping[str, Any] | None = None, **_: Any
 ) -> tuple[Catalogue, Comparison, bytes]:
     """Read the fleet file, whose bytes come last, and the chosen nodes, and plan."""
-    from hnctl.comparing import compare_nodes
+    from hnctl.comparing import check_canaries, compare_nodes
     from hnctl.fitting import fitted
     from hnctl.values import fetch_from
     from hypernode.fleet.compare import desired_of
@@ -178,6 +180,7 @@ def compare_with_file(
     raw = read_file(path)
     fleet = parse(raw, catalogue, path=str(path))
     chosen = choose_in_fleet(selection, fleet)
+    check_canaries((rules or {}).get("canary", ()), chosen, known=fleet.nodes, path=fleet.path)
     desired: Desired = desired_of(fleet, chosen, partial(fetch_from, path.parent))
     return catalogue, fitted(link, compare_nodes(link, catalogue, desired, selection.where, rules)), raw
 

@@ -123,6 +123,7 @@ def set_(name: str, value: str | None, clear: bool, selection: Selection, refres
     """
     if (value is None) is not clear:
         raise click.UsageError("Give either a value or --clear.")
+    from hnctl.comparing import check_canaries
     from hnctl.rollout import change_nodes
     from hypernode.fleet import rules
     from hypernode.fleet.compare import Desired
@@ -136,6 +137,8 @@ def set_(name: str, value: str | None, clear: bool, selection: Selection, refres
     wished, reference = _wished(catalogue.writable(name), value)
     fleet = naming_fleet(selection, link, catalogue)
     chosen = choose(selection, link, fleet)
+    if fleet is not None:
+        check_canaries(options["rules"].get("canary", ()), chosen, known=fleet.nodes, path=fleet.path)
     confirmed_groups = any(one.count is not None and one.place != "all" for one in options["confirm"])
     by_group = fleet or (load_fleet(selection, link, catalogue) if "group" in asked or confirmed_groups else None)
     values: Mapping[str, SettingValue] = {name: wished}

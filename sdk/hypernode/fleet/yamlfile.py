@@ -46,8 +46,8 @@ class _Loader(yaml.CSafeLoader):
         self._depth -= 1
 
 
-def read_file(path: Path) -> bytes:
-    """Return the bytes of a file of people's making.
+def read_file(path: Path, *, if_missing: str = "Name another file with -f") -> bytes:
+    """Return the bytes of a file of people's making; `if_missing` is the hint where there is none.
 
     Raises:
         FileError: It is not there, no file, not readable, or larger than any such file can be.
@@ -58,7 +58,7 @@ def read_file(path: Path) -> bytes:
         with path.open("rb") as file:
             raw = file.read(LARGEST_FILE + 1)
     except OSError as exc:
-        hint = "Name another file with -f" if isinstance(exc, FileNotFoundError) else None
+        hint = if_missing if isinstance(exc, FileNotFoundError) else None
         raise FileError(str(path), [Problem(1, 1, f"the file cannot be read: {exc.strerror}", hint)]) from None
     if len(raw) > LARGEST_FILE:
         raise FileError(
