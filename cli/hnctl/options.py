@@ -179,7 +179,10 @@ _rules_options = _ruling(
     option("--canary", metavar="NODE", multiple=True, help="Change this node before all others; can be given again."),
     option("--order", type=RuleType("order"), metavar="ORDER", help="By name, file, risk or smallest-product-first."),
     option(
-        "--pause", type=RuleType("pause"), metavar="TIME", help="Between two waves, such as 10m.  [default: the file's]"
+        "--pause",
+        type=RuleType("pause"),
+        metavar="TIME",
+        help="Between two waves, such as 10m; a bare number is seconds.  [default: the file's]",
     ),
     option(
         "--window",

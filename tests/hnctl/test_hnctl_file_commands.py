@@ -51,9 +51,11 @@ def fleet(folder: Path) -> Path:
 
 
 def test_validate_says_that_a_file_is_good_and_sends_nothing(hnctl: Hnctl, box: Sandbox, fleet: Path):
-    assert hnctl("validate") == (0, "fleet.yaml: good, 2 nodes in 1 groups\n", "")
+    assert hnctl("validate") == (0, "fleet.yaml: good, 2 nodes in 1 group\n", "")
     assert hnctl("validate", "-o", "json").json["nodes"] == 2
     assert box.log() == []
+    fleet.write_text("version: 1\nnodes: {kaasshop: {}}\n")
+    assert hnctl("validate").out == "fleet.yaml: good, 1 node in 0 groups\n"
 
 
 @pytest.mark.parametrize("command", ["validate", "diff", "plan", "apply"])

@@ -102,7 +102,7 @@ FILE = {"HNCTL_FILE": "other.yaml"}
             "node       value\ntheeplein  8.3\n",
         ),
         ({"HNCTL_NODE": "kaasshop", "HNCTL_OUTPUT": "jsonl"}, GET, 0, '"node": "kaasshop"'),
-        (FILE, ["validate"], 0, "other.yaml: good, 2 nodes in 1 groups"),
+        (FILE, ["validate"], 0, "other.yaml: good, 2 nodes in 1 group"),
         ({**FILE, "HNCTL_DETAILED_EXITCODE": "1"}, ["diff"], 2, "php_version  8.1 -> 8.4"),
         ({**FILE, "HNCTL_VERBOSE": "1"}, ["diff"], 0, "php_version  8.1 -> 8.4"),
         ({"HNCTL_NODE": "boekenhal", "HNCTL_LIMIT": "2"}, ["flows", "list"], 0, "name "),

@@ -41,9 +41,10 @@ def validate(file: str | None, output: str | None) -> None:
 
     link = Connection(output=output)
     fleet = load(fleet_path(link, file), link.catalogue())
-    facts = {"file": fleet.path, "nodes": len(fleet.nodes), "groups": len(fleet.groups)}
+    nodes, groups = len(fleet.nodes), len(fleet.groups)
+    facts = {"file": fleet.path, "nodes": nodes, "groups": groups}
     if link.value("output") in ("table", "markdown"):
-        print_data(f"{fleet.path}: good, {facts['nodes']} nodes in {facts['groups']} groups")
+        print_data(f"{fleet.path}: good, {nodes} node{'s' * (nodes != 1)} in {groups} group{'s' * (groups != 1)}")
     else:
         print_data(render_document({"format_version": FORMAT_VERSION, **facts, "problems": []}, link.value("output")))
 

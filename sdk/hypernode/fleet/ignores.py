@@ -113,11 +113,11 @@ def _entry(keys: Mapping[str, yaml.Node], catalogue: Catalogue, problems: Proble
 def _text(keys: Mapping[str, yaml.Node], key: str, problems: Problems) -> str | None:
     if key not in keys:
         return None
-    text = None if is_null(keys[key]) else text_of(keys[key])
-    if text is None or not text.strip():
-        problems.tell(keys[key], f"{key} must have a single value")
-        return None
-    return text
+    text = text_of(keys[key])
+    if text is not None and not is_null(keys[key]) and text.strip():
+        return text
+    problems.tell(keys[key], f"{key} must {'have a single value' if text is None else 'not be empty'}")
+    return None
 
 
 def _day(text: str) -> date | None:

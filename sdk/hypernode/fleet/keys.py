@@ -92,7 +92,7 @@ ROLLOUT_KEYS = {
         "Nodes that are a wave of their own before all others.",
         {"type": ["array", "null"], "items": {"type": "string"}, "uniqueItems": True},
     ),
-    "pause": Key("Time between two waves, such as 10m.", _TIME),
+    "pause": Key("Time between two waves, such as 10m; a bare number is seconds.", _TIME),
     "max_failures": Key(
         "Failed nodes after which no more are started, as a number or a percentage.", _number(least=1, percent=True)
     ),

@@ -35,4 +35,6 @@ def parse_share(text: str, *, percent: bool = True, least: int = 0) -> Share:
         share = Share(int(text.removesuffix("%")), text.endswith("%"))
         if share.number >= least:
             return share
-    raise ValueError(f"must be a number from {least}" + (", or a percentage such as 10%" if percent else ""))
+    raise ValueError(
+        f"must be a number from {least}" + (", or a percentage up to 100%, such as 10%" if percent else "")
+    )

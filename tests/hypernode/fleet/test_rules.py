@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from strategies import CATALOGUE
 
 from hypernode.errors import FileError
+from hypernode.fleet.keys import ROLLOUT_KEYS
 from hypernode.fleet.rules import ALL, ORDERS, PARSERS, Rules, parse_window
 from hypernode.fleet.shares import Share
 from hypernode.fleet.spec import parse
@@ -42,6 +44,14 @@ def mistakes(text: str) -> list[str]:
 )
 def test_waves_count_from_the_start_of_the_run_and_are_rounded_up(waves: str, sizes: list[int]):
     assert [len(wave) for wave in Rules(waves=PARSERS["waves"](waves)).divide(NODES)] == sizes
+
+
+def test_a_pause_without_a_unit_is_in_seconds_and_that_is_said_where_one_looks_for_it():
+    assert rules_of("{pause: 10}").pause == 10.0
+    page = Path(__file__).parents[3] / "docs" / "fleet-file.md"
+    (row,) = [line for line in page.read_text().splitlines() if line.startswith("| `pause`")]
+    for text in (row, ROLLOUT_KEYS["pause"].text):
+        assert "a bare number is seconds" in text
 
 
 def test_canaries_come_first_and_count():

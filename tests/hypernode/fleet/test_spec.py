@@ -609,9 +609,9 @@ def test_limits_are_numbers_or_percentages_and_absent_means_none(text, nodes, ch
     assert fleet("version: 1\n" + text).limits == Limits(nodes, changes)
 
 
-_NODES = "max_nodes must be a number from 0, or a percentage such as 10%"
+_NODES = "max_nodes must be a number from 0, or a percentage up to 100%, such as 10%"
 _CHANGES = "max_changes must be a number from 0"
-_FAILURES = "max_failures must be a number from 1, or a percentage such as 10%"
+_FAILURES = "max_failures must be a number from 1, or a percentage up to 100%, such as 10%"
 
 
 @pytest.mark.parametrize(
@@ -652,7 +652,7 @@ def test_any_text_is_a_share_or_a_value_error(text):
     try:
         share = parse_share(text)
     except ValueError as exc:
-        assert str(exc) == "must be a number from 0, or a percentage such as 10%"  # noqa: PT017  # both are right
+        assert str(exc) == "must be a number from 0, or a percentage up to 100%, such as 10%"  # noqa: PT017  # both are right
     else:
         assert re.fullmatch(r"[0-9]{1,9}%?", text)
         assert share.number == int(text.rstrip("%"))
@@ -697,7 +697,7 @@ def test_ten_different_mistakes_are_all_told_in_one_go_by_position():
         "fleet.yaml:14:25: new_relic_secret is secret and may not stand in the file => "
         "Write a reference instead: one of env:, file:, keyring:, cmd:",
         "fleet.yaml:16:7: varnish_enabled stands twice in the settings of node shop; the first is on line 15",
-        "fleet.yaml:17:21: max_nodes must be a number from 0, or a percentage such as 10%",
+        "fleet.yaml:17:21: max_nodes must be a number from 0, or a percentage up to 100%, such as 10%",
         "fleet.yaml:18:18: waves must end with 100%, or some nodes would never have their turn => "
         "Write waves: [1, 10%, 100%]",
     ]
