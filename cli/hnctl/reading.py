@@ -12,8 +12,9 @@ from hnctl.render.error import error_document, without_node
 from hnctl.render.progress import progress
 from hnctl.selection import Selection, choose, load_fleet, naming_fleet
 from hnctl.ways import find_ways
-from hypernode.catalogue import UNREADABLE, Catalogue, Setting, SettingValue
+from hypernode.catalogue import UNREADABLE, Catalogue, Setting
 from hypernode.errors import HypernodeError
+from hypernode.fleet.managed import AddressList, Managed, refuse_lists
 from hypernode.printable import printable
 
 if TYPE_CHECKING:
@@ -24,9 +25,13 @@ T = TypeVar("T")
 
 
 def read_one(
-    link: Connection, node: str, setting: Setting, ways: Mapping[str, Way], catalogue: Catalogue
-) -> SettingValue:
-    """Return the live value of one setting of one node."""
+    link: Connection, node: str, setting: Setting | AddressList, ways: Mapping[str, Way], catalogue: Catalogue
+) -> Managed:
+    """Return the live value of one setting or allowlist of one node."""
+    if isinstance(setting, AddressList):
+        refuse_lists([setting.name] if node in ways else [], node)
+        link.address([node])
+        return setting.typed(link.reader(catalogue, ways).read(node, [setting.name])[setting.name])
     if node in ways:
         value = setting.typed(link.reader(catalogue, ways).read(node, [setting.name]).get(setting.name))
         if value == UNREADABLE:

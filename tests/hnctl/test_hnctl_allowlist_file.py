@@ -231,3 +231,53 @@ def test_the_schema_knows_allowlists(hnctl: Hnctl, folder: Path):
     validator = Draft202012Validator(schema)
     assert validator.is_valid(yaml.safe_load(OFFICE))
     assert not validator.is_valid(yaml.safe_load(OFFICE.replace("database", "databse")))
+
+
+def test_explain_tells_which_layer_a_list_comes_from_and_what_the_node_has(hnctl: Hnctl, box: Sandbox, folder: Path):
+    (folder / "fleet.yaml").write_text(
+        OFFICE.replace("kaasshop: {}", "kaasshop: {allowlist_mode: exact, allowlist: {database: [198.51.100.7]}}")
+    )
+    assert hnctl("allowlist", "add", "database", "203.0.113.5", "--description", "Jan", "-n", "kaasshop").status == 0
+    told = hnctl("explain", "kaasshop", "allowlist.database")
+    assert told.status == 0, told.err
+    assert told.out.splitlines() == [
+        "allowlist.database on kaasshop",
+        "  live      203.0.113.5 (Jan)",
+        "  desired   198.51.100.7",
+        "    wins  198.51.100.7  node kaasshop, fleet.yaml:9:59",
+        "    loses 192.0.2.9 (office), 2001:db8::/32  defaults, fleet.yaml:6:7",
+        "  mode      exact: entries that are not listed are removed",
+        "  takes     addresses and ranges",
+    ]
+    document = hnctl("explain", "fietsenwinkel", "allowlist.database", "-o", "json").json
+    assert (document["live"], document["mode"]) == ({}, "add")
+    assert document["desired"] == {"192.0.2.9": "office", "2001:db8::/32": ""}
+    unmanaged = hnctl("explain", "kaasshop", "allowlist.ssh").out
+    for line in (
+        "  live      no entries\n",
+        "  desired   not managed by the file\n",
+        "  risk      locks out: SSH is open",
+    ):
+        assert line in unmanaged
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("allowlist.databse", "there is no allowlist allowlist.databse\n  hint: Did you mean allowlist.database?"),
+        (
+            "allowlist",
+            "Known are allowlist.database, allowlist.ftp, allowlist.phpmyadmin, allowlist.ssh, allowlist.waf",
+        ),
+    ],
+)
+def test_an_allowlist_that_there_is_not_is_not_looked_for_among_the_settings(
+    name: str, told: str, hnctl: Hnctl, box: Sandbox
+):
+    refused = hnctl("explain", "kaasshop", name)
+    assert (refused.status, refused.out) == (64, "")
+    assert told in refused.err
+
+
+def test_that_an_export_has_no_allowlists_is_said(hnctl: Hnctl, folder: Path):
+    assert "Allowlists are not in it" in " ".join(hnctl("export", "--help").out.split())

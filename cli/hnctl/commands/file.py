@@ -76,7 +76,8 @@ def schema() -> None:
 def export(with_defaults: bool, selection: Selection, refresh: bool, **connection: Any) -> Exit:
     """Write a fleet file of what exists to stdout.
 
-    Without -n or --group it is about all nodes with a token. Secrets become references to fill in.
+    Without -n or --group it is about all nodes with a token. Secrets become references to fill in. Allowlists are not
+    in it: hnctl allowlist list shows what nodes have, to be copied into the file.
 
     Examples:
       hnctl export > fleet.yaml
@@ -107,24 +108,29 @@ def explain(node: str, name: str, file: str | None, refresh: bool, output: str |
     """Tell where the value of one setting comes from.
 
     Shows all layers of the file, the live value, what the setting takes, what a change of it risks, and the last flow.
+    An allowlist is called allowlist.TYPE here; no flow tells of it.
 
-    Example: hnctl explain kaasshop php_version
+    Examples:
+      hnctl explain kaasshop php_version
+      hnctl explain kaasshop allowlist.database
     """
     from hnctl.reading import read_one
     from hnctl.render.explanation import explanation_document, render_explanation
     from hnctl.render.listing import render_document
     from hnctl.ways import find_ways
+    from hypernode.fleet.managed import AddressList, explained
     from hypernode.fleet.spec import load
 
     link = Connection(output=output, **connection)
     chosen = Selection(nodes=(node,), file=file)
     catalogue = catalogue_for(chosen, link, refresh=refresh)
-    setting = catalogue.find(name)
+    setting = explained(catalogue, name)
     fleet = load(fleet_path(link, file), catalogue, with_secrets=False)
     choose_in_fleet(chosen, fleet)
     ways = find_ways(link, chosen, [node], fleet)
     live = read_one(link, node, setting, ways, catalogue)
-    flows = [] if node in ways else [flow for flow in _newest_flows(link, node) if flow.name == "update_node"]
+    without = node in ways or isinstance(setting, AddressList)
+    flows = [] if without else [flow for flow in _newest_flows(link, node) if flow.name == "update_node"]
     document = explanation_document(fleet, node, setting, live, flows[0] if flows else None)
     form = link.value("output")
     print_data(render_explanation(document) if form in ("table", "markdown") else render_document(document, form))

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hnctl.render.listing import FORMAT_VERSION, cell
-from hnctl.render.setting import card
-from hypernode.catalogue import Setting, SettingValue
+from hnctl.render.setting import card, list_card
+from hypernode.allowlists import Entries
+from hypernode.catalogue import Setting
+from hypernode.fleet.managed import AddressList, Managed, as_json
 from hypernode.fleet.spec import LIFTED, Fleet, Wish
 from hypernode.printable import printable
 from hypernode.secrets import MASK, Reference, Secret
@@ -15,16 +17,18 @@ from hypernode.secrets import MASK, Reference, Secret
 if TYPE_CHECKING:
     from hypernode.api.models import Flow
 
+_MODES = {"add": "add: entries that are not listed stay", "exact": "exact: entries that are not listed are removed"}
+
 
 def explanation_document(
-    fleet: Fleet, node: str, setting: Setting, live: SettingValue, flow: Flow | None
+    fleet: Fleet, node: str, setting: Setting | AddressList, live: Managed, flow: Flow | None
 ) -> dict[str, Any]:
     """Return everything that `hnctl explain` tells, as JSON values.
 
     Args:
         fleet: The fleet file.
         node: A node of it.
-        setting: What is explained.
+        setting: What is explained; an allowlist comes with its ``mode``.
         live: Its value on the node.
         flow: The newest flow that changed settings of the node, or None.
     """
@@ -38,7 +42,7 @@ def explanation_document(
         "managed": winner is not None,
         "desired": _wished(winner) if winner else None,
         "ignored": {"until": ignored.until.isoformat(), "reason": ignored.reason} if ignored else None,
-        "live": MASK if isinstance(live, Secret) else live,
+        "live": MASK if isinstance(live, Secret) else as_json(live),
         "layers": [
             {
                 "layer": wish.layer,
@@ -56,7 +60,8 @@ def explanation_document(
         }
         if flow
         else None,
-        "about": card(setting),
+        "about": list_card(setting) if isinstance(setting, AddressList) else card(setting),
+        **({"mode": "exact" if fleet.is_exact(node) else "add"} if isinstance(setting, AddressList) else {}),
     }
 
 
@@ -65,13 +70,16 @@ def render_explanation(document: Mapping[str, Any]) -> str:
     about, flow = document["about"], document["last_flow"]
     lines = [f"{document['setting']} on {document['node']}"]
     lines.append(f"  live      {_live(document['live'])}")
-    lines.append(f"  desired   {cell(document['desired']) if document['managed'] else 'not managed by the file'}")
+    lines.append(f"  desired   {_value(document['desired']) if document['managed'] else 'not managed by the file'}")
     if ignored := document["ignored"]:
         lines.append(f"  ignored   until {ignored['until']}: {ignored['reason']}")
     for layer in document["layers"]:
         role = "wins  " if layer["wins"] else "loses "
-        lines.append(f"    {role}{cell(layer['value'])}  {layer['layer']}, {layer['place']}")
-    lines.append(f"  default   {_live(about['default'])}")
+        lines.append(f"    {role}{_value(layer['value'])}  {layer['layer']}, {layer['place']}")
+    if "mode" in document:
+        lines.append(f"  mode      {_MODES[document['mode']]}")
+    else:
+        lines.append(f"  default   {_live(about['default'])}")
     lines.append(f"  takes     {cell(about['values']) if about['values'] else about['type']}")
     lines += [f"  needs     {text}" for text in about["needs"]]
     lines += [f"  risk      {text}" for text in about["risk"]]
@@ -83,7 +91,14 @@ def render_explanation(document: Mapping[str, Any]) -> str:
 
 
 def _live(value: object) -> str:
-    return "not set" if value is None else cell(value)
+    return "not set" if value is None else _value(value)
+
+
+def _value(value: object) -> str:
+    """Return a value for a person; of an allowlist each address with its description."""
+    if not isinstance(value, Mapping):
+        return cell(value)
+    return ", ".join(f"{ip} ({text})" if text else ip for ip, text in value.items()) or "no entries"
 
 
 def _wished(wish: Wish) -> Any:
@@ -94,5 +109,7 @@ def _wished(wish: Wish) -> Any:
             return str(wish.value)
         case value if value is LIFTED:
             return "null (not managed)"
+        case Entries():
+            return dict(wish.value)
         case value:
             return value

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hnctl.render.listing import cell
-from hypernode.catalogue import HAZARDS, Setting, as_text
+from hypernode.catalogue import HAZARDS, Risk, Setting, as_text
+from hypernode.fleet.managed import AddressList
 from hypernode.printable import printable
 
 
@@ -26,9 +27,31 @@ def card(setting: Setting) -> dict[str, Any]:
     }
 
 
+def list_card(addresses: AddressList) -> dict[str, Any]:
+    """Return what `card` returns of a setting, of an allowlist."""
+    return {
+        "setting": addresses.name,
+        "type": "addresses and ranges",
+        "values": None,
+        "default": None,
+        "description": "The addresses that may pass.",
+        "group": None,
+        "read_only": False,
+        "live_only": False,
+        "risk": _risk_lines(addresses.risk),
+        "needs": list(addresses.risk.needs),
+    }
+
+
 def risk_lines(setting: Setting) -> list[str]:
     """Return the risk of changing `setting`, a line for each; none when nothing is known to go wrong."""
-    risk = setting.risk
+    lines = _risk_lines(setting.risk)
+    if setting.live_only:
+        lines.append("this hnctl does not know the setting, so nothing is known of its risk")
+    return lines
+
+
+def _risk_lines(risk: Risk) -> list[str]:
     lines = []
     for name in HAZARDS:
         if (hazard := getattr(risk, name)) is not None:
@@ -40,8 +63,6 @@ def risk_lines(setting: Setting) -> list[str]:
         lines.append(f"costs: {risk.costs}")
     if risk.note:
         lines.append(risk.note)
-    if setting.live_only:
-        lines.append("this hnctl does not know the setting, so nothing is known of its risk")
     return lines
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypernode.allowlists import PREFIX, TYPES, Entries
-from hypernode.catalogue import Catalogue, Risk, Setting, SettingValue
-from hypernode.errors import SafetyError
+from hypernode.catalogue import Catalogue, Risk, Setting, SettingValue, closest
+from hypernode.errors import InputError, SafetyError
 
 Managed = SettingValue | Entries
 """A value on either side of a change."""
@@ -42,6 +42,23 @@ def managed(catalogue: Catalogue, name: str) -> Setting | AddressList:
         UnknownSetting, ReadOnlySetting: A fleet file cannot manage it.
     """
     return _LISTS.get(name) or catalogue.writable(name)
+
+
+def explained(catalogue: Catalogue, name: str) -> Setting | AddressList:
+    """Return what is called `name`, whether or not a fleet file can manage it.
+
+    Raises:
+        UnknownSetting: There is no such setting.
+        InputError: There is no such allowlist.
+    """
+    kind = name.removeprefix(PREFIX)
+    if name in _LISTS or (kind == name and name != PREFIX.rstrip(".")):
+        return _LISTS.get(name) or catalogue.find(name)
+    near = closest(kind, TYPES)
+    raise InputError(
+        f"there is no allowlist {name}",
+        hint=f"Did you mean {PREFIX}{near}?" if near else f"Known are {', '.join(_LISTS)}",
+    )
 
 
 def names_of_lists(names: Iterable[str]) -> dict[str, str]:
