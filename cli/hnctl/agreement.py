@@ -60,13 +60,12 @@ def show_plan(
     verbose: bool,
     stderr: bool = False,
     needs: Sequence[Need] = (),
-    advise_copy: bool = True,
 ) -> None:
     """Print a plan for a person, as `render_plan` does; on stderr when stdout has a document for a machine."""
     from hnctl.render.console import capture
     from hnctl.render.plan import render_plan
 
-    shown = render_plan(plan, unread, verbose=verbose, needs=needs, advise_copy=advise_copy)
+    shown = render_plan(plan, unread, verbose=verbose, needs=needs)
     text = capture(shown, stderr=stderr)
     (print_note if stderr else print_data)(text)
 

@@ -263,11 +263,13 @@ def test_secrets_are_shown_nowhere(hnctl: Hnctl, box: Sandbox, folder: Path, mon
 def test_what_cannot_be_undone_is_better_tried_on_a_copy_first(hnctl: Hnctl, box: Sandbox, folder: Path):
     box.set("kaasshop", mysql_version="8.0")
     write(folder, box, gates="[]", settings="mysql_version: 8.4")
-    assert "Try it on a copy first: hnctl preview -n kaasshop" in hnctl("diff").out
+    assert hnctl("diff").err == "Try mysql_version on a copy first: hnctl preview -n kaasshop\n"
     (folder / "fleet.yaml").rename(folder / "my fleet.yaml")
+    advice = "Try mysql_version on a copy first: hnctl preview -f 'my fleet.yaml' -n kaasshop\n"
+    assert hnctl("plan", "-f", "my fleet.yaml").err.startswith(advice)
     tried = hnctl(*PREVIEW, "-f", "my fleet.yaml")
     assert "mysql_version" in tried.err
-    assert "Try it on a copy first" not in tried.err, "it is being tried on one"
+    assert "on a copy first" not in tried.err, "it is being tried on one"
     assert tried.out.endswith("Apply it: hnctl apply -f 'my fleet.yaml' -n kaasshop\n")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -129,3 +131,16 @@ def test_a_write_can_be_refused_on_request(fault: str, status: int, route: Route
     if fault == "reject":
         assert list(answer.json()) == [next(iter(BODIES[route.operation]), "non_field_errors")]
     assert not any(entry.changed for entry in box.log())
+
+
+def test_a_request_that_never_came_whole_did_nothing(box: Sandbox) -> None:
+    address = ("127.0.0.1", int(box.url.rpartition(":")[2]))
+    head = (
+        f"POST /v2/brancher/app/{box.names[0]}/ HTTP/1.1\r\nHost: sandbox\r\nContent-Type: application/json\r\n"
+        f"Authorization: Token {box.tokens[box.names[0]]}\r\nContent-Length: 40\r\n\r\n"
+    )
+    with socket.create_connection(address, 5) as connection:
+        connection.sendall(head.encode() + b'{"labels": [')
+    time.sleep(0.05)  # that nothing happens cannot be waited for
+    assert [entry.path for entry in box.log() if entry.method == "POST"] == []
+    assert box.branchers() == []

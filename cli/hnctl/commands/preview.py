@@ -85,7 +85,7 @@ def preview(
     if not comparison.plan.changes:
         print_data(f"In sync: {node} is as the file says; there is nothing to try on a copy.")
         return Exit.OK
-    show_plan(comparison.plan, {}, verbose=verbose, stderr=True, advise_copy=False)
+    show_plan(comparison.plan, {}, verbose=verbose, stderr=True)
     with branchers_of(link, node) as branchers:
         print_note(announcement(node, branchers.account(), clear, ttl))
         ask(f"Make a copy of {node} and try this on it?", yes=yes, undone="nothing was made")

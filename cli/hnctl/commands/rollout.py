@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -50,6 +51,7 @@ def diff(detailed_exitcode: bool, verbose: bool, **options: Any) -> Exit:
     _, comparison, _ = compare_with_file(link, **options)
     _emit_plan(link, comparison, verbose=verbose)
     tell_ignored(comparison)
+    _advise_copy(comparison, options["selection"].file)
     return _status(comparison, detailed=detailed_exitcode)
 
 
@@ -73,6 +75,7 @@ def plan(verbose: bool, **options: Any) -> Exit:
     _, comparison, _ = compare_with_file(link, **options)
     _emit_plan(link, comparison, verbose=verbose)
     tell_ignored(comparison)
+    _advise_copy(comparison, options["selection"].file)
     try:
         comparison.plan.raise_if_unsafe()
     except UnsafePlan as exc:
@@ -190,6 +193,15 @@ def tell_ignored(comparison: Comparison) -> None:
     if count := comparison.ignored:
         verb = "value is" if count == 1 else "values are"
         print_note(f"{count:,} {verb} ignored; `ignore` in the fleet file says why.")
+
+
+def _advise_copy(comparison: Comparison, file: str | None) -> None:
+    """Tell on stderr how what cannot be undone can be tried on a copy first."""
+    final = [change for change in comparison.plan.changes if "irreversible" in change.hazards]
+    if final:
+        named = "" if file is None else f" -f {shlex.quote(file)}"
+        names = ", ".join(dict.fromkeys(change.setting for change in final))
+        print_note(printable(f"Try {names} on a copy first: hnctl preview{named} -n {final[0].node}"))
 
 
 def _tell_needs(comparison: Comparison) -> None:

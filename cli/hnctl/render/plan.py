@@ -53,7 +53,6 @@ def render_plan(
     *,
     verbose: bool,
     needs: Sequence[Need] = (),
-    advise_copy: bool = True,
 ) -> RenderableType:
     """Return what a person is shown of `plan`.
 
@@ -62,7 +61,6 @@ def render_plan(
         unread: Nodes that could not be read, and why.
         verbose: Whether every node is listed by itself.
         needs: Nodes whose product is in question.
-        advise_copy: Whether to say that what cannot be undone can be tried on a copy first.
     """
     from rich.console import Group
     from rich.text import Text
@@ -71,7 +69,7 @@ def render_plan(
     if plan.changes:
         head = f"{_count(len(plan.changes), 'change')} on {len(plan.nodes)} of {_count(len(plan.compared), 'node')}"
         parts += [Text(head, "bold"), Text(), *_summary(plan)]
-        if risk := _risk(plan, advise_copy=advise_copy):
+        if risk := _risk(plan):
             parts += [Text(), Text("Risk", "bold"), risk]
         parts += [Text(), *_nodes(plan, verbose=verbose)]
         if ways := ways_told(plan):
@@ -123,7 +121,7 @@ def ways_told(plan: Plan) -> list[tuple[str, str]]:
     return [(how, _names(nodes)) for how, nodes in sorted(by_way.items())]
 
 
-def risks(plan: Plan, *, advise_copy: bool = True) -> list[tuple[str, str, str]]:
+def risks(plan: Plan) -> list[tuple[str, str, str]]:
     """Return (setting, hazard, text) for all that is worth knowing before a yes, the worst first.
 
     The hazard says what needs a confirmation of its own, and on how many nodes; it is empty where nothing does.
@@ -133,8 +131,6 @@ def risks(plan: Plan, *, advise_copy: bool = True) -> list[tuple[str, str, str]]
         for name in change.hazards:
             key = (change.setting, name.replace("_", " "), change.why(name))
             counts[key] = counts.get(key, 0) + 1
-    final = {c.setting: c.node for c in reversed(plan.changes) if "irreversible" in c.hazards and advise_copy}
-    copies = [(setting, "", f"Try it on a copy first: hnctl preview -n {node}") for setting, node in final.items()]
     restarts = {(c.setting, "", f"{c.risk.restarts} restarts") for c in plan.changes if c.risk.restarts}
     notes = {(c.setting, "", note) for c in plan.changes if (note := c.risk.note or c.risk.costs)}
     opened = {(c.setting, "", f"{text}.") for c in plan.changes for text in c.opens}
@@ -142,10 +138,10 @@ def risks(plan: Plan, *, advise_copy: bool = True) -> list[tuple[str, str, str]]
         (setting, f"{words}, on {_count(count, 'node')} (needs --confirm)", why)
         for (setting, words, why), count in sorted(counts.items())
     ]
-    return [*hazards, *sorted(opened), *sorted(copies), *sorted(restarts), *sorted(notes)]
+    return [*hazards, *sorted(opened), *sorted(restarts), *sorted(notes)]
 
 
-def _risk(plan: Plan, *, advise_copy: bool) -> Table | None:
+def _risk(plan: Plan) -> Table | None:
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -153,7 +149,7 @@ def _risk(plan: Plan, *, advise_copy: bool) -> Table | None:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
-    for setting, hazard, text in risks(plan, advise_copy=advise_copy):
+    for setting, hazard, text in risks(plan):
         told = Text.assemble((f"{hazard}. ", "bold red"), text) if hazard else Text(text, "yellow")
         table.add_row(Padding(setting, (0, 0, 0, 2)), told)
     return table if table.row_count else None

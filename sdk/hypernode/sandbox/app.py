@@ -56,7 +56,10 @@ class Api:
         seq, at = stage.log.next_seq(), stage.world.age()
         if stage.latency:
             await asyncio.sleep(stage.latency)
-        body = b"" if method in _NO_BODY else await wire.read_body(receive)
+        try:
+            body = b"" if method in _NO_BODY else await wire.read_body(receive)
+        except wire.LeftInTheMiddle:
+            return
         outcome = self._answer(scope, method, body)
         stage.log.entries.append(_make_entry(scope, seq, at, outcome))
         match outcome.fault:
