@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hnctl.product_change import Check
 from hnctl.render.bullets import bullets
 from hnctl.render.listing import cell
-from hypernode.api.models import Product
+
+if TYPE_CHECKING:
+    from hnctl.product_change import Check
+    from hypernode.api.models import Product
 
 COLUMNS = ("code", "price", "vcpus", "ram_in_mb", "disk_in_gb", "varnish", "development")
 NOT_STATED = "not stated by the API"
