@@ -29,7 +29,7 @@ WAVES = (Share(1), Share(50, True), ALL)
 # The budget
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     fails=st.lists(st.booleans(), min_size=1, max_size=14),
     shares=st.lists(st.integers(1, 9).map(Share) | st.integers(1, 99).map(lambda n: Share(n, True)), max_size=3),
