@@ -39,6 +39,11 @@ def journals(folder: Path) -> list[Path]:
 
 def test_a_run_is_in_the_history_with_who_why_and_what_became_of_it(hnctl: Hnctl, box: Sandbox, folder: Path):
     assert hnctl("history").err == "No runs.\n"
+    for command in ("resume", "rollback", "history"):
+        none = hnctl(command, "last")
+        assert none.status == 64
+        assert "there are no runs: nothing was changed from here yet" in none.err
+        assert "hint" not in none.err, "history lists nothing either"
     assert hnctl("apply", "--yes", "-m", "PHP for all").status == 0
     document = hnctl("history", "-o", "json").json
     assert document["format_version"] == 1

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from hnctl.render.listing import cell
-from hypernode.catalogue import HAZARDS, Risk, Setting, as_text
+from hypernode.allowlist_risk import SSH
+from hypernode.allowlists import PREFIX
+from hypernode.catalogue import HAZARDS, Setting, as_text
 from hypernode.fleet.managed import AddressList
 from hypernode.printable import printable
+
+_CLOSES = "locks out: SSH is open to all without an entry; the first one closes it for everybody else"
 
 
 def card(setting: Setting) -> dict[str, Any]:
@@ -38,20 +42,15 @@ def list_card(addresses: AddressList) -> dict[str, Any]:
         "group": None,
         "read_only": False,
         "live_only": False,
-        "risk": _risk_lines(addresses.risk),
-        "needs": list(addresses.risk.needs),
+        # By the change itself more is known, see `allowlist_risk`.
+        "risk": [_CLOSES] if addresses.name == f"{PREFIX}{SSH}" else [],
+        "needs": [],
     }
 
 
 def risk_lines(setting: Setting) -> list[str]:
     """Return the risk of changing `setting`, a line for each; none when nothing is known to go wrong."""
-    lines = _risk_lines(setting.risk)
-    if setting.live_only:
-        lines.append("this hnctl does not know the setting, so nothing is known of its risk")
-    return lines
-
-
-def _risk_lines(risk: Risk) -> list[str]:
+    risk = setting.risk
     lines = []
     for name in HAZARDS:
         if (hazard := getattr(risk, name)) is not None:
@@ -63,6 +62,8 @@ def _risk_lines(risk: Risk) -> list[str]:
         lines.append(f"costs: {risk.costs}")
     if risk.note:
         lines.append(risk.note)
+    if setting.live_only:
+        lines.append("this hnctl does not know the setting, so nothing is known of its risk")
     return lines
 
 

@@ -145,9 +145,9 @@ def find_run(folder: Path, run: str) -> Path:
     for path in find_runs(folder):
         if run in ("last", path.stem):
             return path
-    raise InputError(
-        f"there is no run {run}" if run != "last" else "there are no runs", hint="hnctl history lists them"
-    )
+    if run == "last":
+        raise InputError("there are no runs: nothing was changed from here yet, or its history was pruned")
+    raise InputError(f"there is no run {run}", hint="hnctl history lists them")
 
 
 def read_run(path: Path) -> RunLog:

@@ -367,7 +367,7 @@ class Rollout:
             return False
         bad = [finding for finding in findings if finding.verdict != "passed"]
         for finding in bad:
-            self._tell(f"Gate {finding.gate} {finding.verdict} on {finding.node}: {finding.reason}")
+            self._tell(f"Gate {finding.shown} {finding.verdict} on {finding.node}: {finding.reason}")
             self._journal.note(
                 "gate", node=finding.node, gate=finding.gate, verdict=finding.verdict, reason=finding.reason
             )
@@ -375,7 +375,7 @@ class Rollout:
             return True
         worst = next((finding for finding in bad if finding.verdict == "failed"), bad[0])
         more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
-        what = f"{worst.gate} on {worst.node}: {worst.reason}{more}"
+        what = f"{worst.shown} on {worst.node}: {worst.reason}{more}"
         self.stopped = (
             Stop("gate failed", "the run was stopped by a gate", what)
             if worst.verdict == "failed"

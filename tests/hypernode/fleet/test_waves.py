@@ -413,3 +413,17 @@ def test_a_node_that_is_left_out_of_a_run_does_not_let_others_slip_by_the_gates(
     outcomes = scene.resume(exclude=["shop0"])
     assert stopped(scene)[1] == "the run was stopped by a gate: page on shop3: it says so"
     assert states(outcomes).count("not_attempted") == 2
+
+
+def test_a_gate_s_finding_is_told_with_the_address_of_its_node(tmp_path):
+    class Shops(Pages):
+        def try_on(self, node: str) -> Sequence[Finding]:
+            return [replace(one, gate="http https://{node}.io/") for one in super().try_on(node)]
+
+    shops = Shops(verdicts={("shop0", True): "failed"})
+    scene = Scene(tmp_path, Rules(waves=WAVES), parallel=1, prober=shops)
+    shops.scene = scene
+    scene.run()
+    assert "Gate http https://shop0.io/ failed on shop0: it says so" in scene.told
+    assert stopped(scene)[1].endswith("http https://shop0.io/ on shop0: it says so")
+    assert [list(found) for found in scene.log().past.probed.values()] == [["http https://{node}.io/"]]
