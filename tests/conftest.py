@@ -23,6 +23,11 @@ _OURS = ("HNCTL_", "HYPERNODE_", "XDG_")
 _FOREIGN = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Let `-n auto` run one process more than there are cores: a good part of the tests wait for others."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test a home of its own, and no variable that hnctl reads. Returns the home."""

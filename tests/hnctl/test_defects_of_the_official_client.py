@@ -341,7 +341,7 @@ def test_defect_16_settings_orders_and_branchers_can_be_had_whole(
     [
         ("attacks", "block", "BlockSqliBruteForce", *SHOP, "--yes"),
         ("brancher", "delete", "kaasshop-eph7h2k9q", "--yes"),
-        ("products", "change", CODE, *SHOP, "--yes", "--confirm", f"kaasshop:{CODE}"),
+        ("products", "change", CODE, *SHOP, "--confirm", f"kaasshop:{CODE}"),
         ("backups", "create", *SHOP, "--yes"),
         ("allowlist", "add", "database", "192.0.2.9", *SHOP),
     ],
@@ -419,7 +419,7 @@ def test_defect_20_nothing_is_spent_or_destroyed_without_a_yes(
         ("attacks", "block", "BlockSqliBruteForce", *SHOP),
         ("brancher", "create", *SHOP),
         ("brancher", "delete", copy),
-        ("products", "change", CODE, *SHOP, "--yes"),
+        ("products", "change", CODE, *SHOP),
         ("orders", "create", "nieuw", "FALCON_S_202203", "magento_2", "--order-token", "env:ORDERS"),
         ("allowlist", "add", "database", "0.0.0.0/0", *SHOP),
         ("settings", "set", "mysql_version", "8.4", *SHOP),

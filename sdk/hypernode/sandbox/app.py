@@ -58,7 +58,7 @@ class Api:
             await asyncio.sleep(stage.latency)
         try:
             body = b"" if method in _NO_BODY else await wire.read_body(receive)
-        except wire.LeftInTheMiddle:
+        except EOFError:
             return
         outcome = self._answer(scope, method, body)
         stage.log.entries.append(_make_entry(scope, seq, at, outcome))

@@ -36,21 +36,17 @@ class Protocol(HttpToolsProtocol):
         self.scope["state"]["transport"] = self.transport
 
 
-class LeftInTheMiddle(Exception):
-    """The client is gone before its request was whole: to any server that is no request."""
-
-
 async def read_body(receive: Receive) -> bytes | None:
     """Return the request's body; None when it is longer than a megabyte.
 
     Raises:
-        LeftInTheMiddle: It never came whole.
+        EOFError: The client left before it was whole: to any server that is no request.
     """
     body = b""
     while len(body) <= LONGEST_BODY:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise LeftInTheMiddle
+            raise EOFError
         chunk: bytes = message.get("body", b"")
         body += chunk
         if not message.get("more_body"):
