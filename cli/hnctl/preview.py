@@ -17,7 +17,7 @@ from hypernode.api.branchers import new_label
 from hypernode.api.fpm import get_fpm_status, parse_workers
 from hypernode.api.pages import NoPage, Pages
 from hypernode.catalogue import Catalogue
-from hypernode.errors import HypernodeError
+from hypernode.errors import FlowFailed, HypernodeError, NotFound
 from hypernode.fleet.bring import Options, Outcome, bring
 from hypernode.fleet.compare import Desired
 from hypernode.fleet.gates import HttpGate, for_node, names_of
@@ -78,6 +78,12 @@ class Preview:
             print_note(f"{self.copy.name} was made, and is paid for from now on.")
             wait_for(self.link, self.branchers, self.copy.name, within=within, kept=keep)
             return self._try(self.copy.name)
+        except NotFound as exc:
+            raise FlowFailed(
+                f"{self.copy.name if self.copy else 'the copy'} is gone: somebody ended it, or the platform did",
+                hint="Try again; nothing was changed on the node itself",
+                node=self.node,
+            ) from exc
         finally:
             if self.copy is not None and not keep:
                 self._end(self.copy.name)
@@ -110,6 +116,8 @@ class Preview:
         print_note(f"Changing {copy}: {', '.join(names) or 'nothing, it is as the file says already'}.")
         options = Options(timeout=float(self.link.value("wait")), interval=float(self.link.value("poll_interval")))
         self.outcome = bring(copy, plan.changes, store, self.catalogue, options, self.link.lock_folder)
+        if isinstance(self.outcome.error, NotFound):
+            raise self.outcome.error
         if self.outcome.state in ("done", "unchanged"):
             self.after = self._look(copy, names)
         return judge_preview(self.outcome, self.before, self.after)

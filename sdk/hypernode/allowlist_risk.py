@@ -49,7 +49,7 @@ def judge(
     """
     old, new = set(map(canonical, before)), set(map(canonical, after))
     opened = [
-        ListHazard("opens", f"{ip} in the allowlist of {type} lets everybody in")
+        ListHazard("opens", f"{ip} in the allowlist of {type} {_how_many(ip)}")
         for ip in sorted(new - old)
         if is_everybody(ip)
     ]
@@ -89,6 +89,16 @@ def is_everybody(ip: str) -> bool:
     if _within(network, _MAPPED):
         return network.prefixlen - _MAPPED.prefixlen < _BROADEST[4]
     return network.prefixlen < _BROADEST[network.version]
+
+
+def _how_many(ip: str) -> str:
+    """Return what an entry that `is_everybody` does, and where that is our own word."""
+    network = parse_network(ip)
+    if network is not None and network.num_addresses == 1:
+        return "lets everybody in where a program takes it for all addresses"
+    if network is not None and network.prefixlen:
+        return "lets so many in that hnctl counts it as everybody"
+    return "lets everybody in"
 
 
 def _within(inner: Network, outer: Network | None) -> bool:

@@ -122,12 +122,21 @@ def test_entries_of_one_type_on_many_nodes_are_listed(hnctl: Hnctl, allowlist: A
     assert [line.split()[:3] for line in table] == [["node", "type", "ip"], ["kaasshop", "ftp", "192.0.2.9"]]
 
 
-@pytest.mark.parametrize("ip", ["0.0.0.0/0", "::/0", "2000::/3", "10.0.0.0/7", "0.0.0.0"])
-def test_a_range_of_everybody_is_asked_about(ip: str, allowlist: Allowlist, ssh_box: Sandbox):
+@pytest.mark.parametrize(
+    ("ip", "words"),
+    [
+        ("0.0.0.0/0", "lets everybody in"),
+        ("::/0", "lets everybody in"),
+        ("2000::/3", "lets so many in that hnctl counts it as everybody"),
+        ("10.0.0.0/7", "lets so many in that hnctl counts it as everybody"),
+        ("0.0.0.0", "lets everybody in where a program takes it for all addresses"),
+    ],
+)
+def test_a_range_of_everybody_is_asked_about(ip: str, words: str, allowlist: Allowlist, ssh_box: Sandbox):
     refused = allowlist("add", "database", ip)
     assert refused.status == 5
     assert refused.err == (
-        f"kaasshop: {ip} in the allowlist of database lets everybody in.\n"
+        f"kaasshop: {ip} in the allowlist of database {words}.\n"
         "Error: nobody is there to say yes; nothing was sent\n  hint: Add --yes\n"
     )
     assert written(ssh_box) == []

@@ -212,6 +212,29 @@ def test_drift_tells_what_was_changed_there_from_what_is_not_applied_yet(hnctl: 
     assert "192.0.2.8" not in there(box, node="fietsenwinkel")
 
 
+def test_what_somebody_took_away_is_put_back_also_when_he_added_another(hnctl: Hnctl, box: Sandbox):
+    assert hnctl("apply", "--yes", "-n", "kaasshop").status == 0
+    with client(box) as api:
+        api.allowlist.remove("database", "192.0.2.9")
+        api.allowlist.add("database", "203.0.113.200", "a colleague")
+    found = hnctl("drift", "-n", "kaasshop")
+    assert "allowlist.database  192.0.2.9, 2001:db8::/32 -> 203.0.113.200, 2001:db8::/32" in found.out
+    assert "the file wishes another value since" not in found.out
+    assert hnctl("apply", "--only-drift", "--yes", "-n", "kaasshop").status == 0
+    assert set(there(box)) == {"192.0.2.9", "2001:db8::/32", "203.0.113.200"}
+
+
+def test_what_a_colleague_added_does_not_make_a_new_line_of_the_file_his_doing(
+    hnctl: Hnctl, box: Sandbox, folder: Path
+):
+    assert hnctl("apply", "--yes", "-n", "kaasshop").status == 0
+    with client(box) as api:
+        api.allowlist.add("database", "203.0.113.200")
+    (folder / "fleet.yaml").write_text(OFFICE.replace("- 2001:DB8::/32", "- 2001:DB8::/32\n      - 192.0.2.77"))
+    (row,) = hnctl("drift", "-n", "kaasshop", "-o", "json").json["drift"]
+    assert row["cause"] == "not applied yet"
+
+
 def test_under_faults_each_entry_is_there_in_the_end(hnctl: Hnctl, box: Sandbox, monkeypatch: pytest.MonkeyPatch):
     box.set_faults({"lost_answer": 0.3, "bad_gateway": 0.2})
     for _ in range(10):

@@ -313,7 +313,7 @@ def test_the_history_has_no_units(hnctl: Hnctl, box: Sandbox, made: Callable[...
     assert re.split("  +", shown.out.splitlines()[0]) == ["month", "total time", "total cost"]
     assert shown.err == "The units of total time and total cost are not stated by the API.\n"
     (row,) = hnctl("brancher", "history", "-n", "kaasshop", "-o", "json").json["months"]
-    assert set(row) == {"month", "total_time", "total_cost"}
+    assert set(row) == {"month", "total_time", "total_cost", "units"}
     month = hnctl("brancher", "history", row["month"], "-n", "kaasshop", "-o", "json").json
     assert (month["month"], list(month["answer"])) == (row["month"], ["years"])
     assert json.loads(hnctl("brancher", "history", row["month"], "-n", "kaasshop").out) == month["answer"]

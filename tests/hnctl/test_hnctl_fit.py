@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,9 +57,21 @@ def test_another_product_in_the_file_is_a_difference_that_apply_only_tells(hnctl
     assert hnctl("diff", "--detailed-exitcode").status == 0
 
 
-def test_markdown_tells_it_as_a_table(hnctl: Hnctl, box: Sandbox, folder: Path):
+def test_every_format_tells_it_and_says_that_the_unit_of_prices_is_not_stated(hnctl: Hnctl, box: Sandbox, folder: Path):
     write(folder, f"product: {S}")
-    assert f"| kaasshop | product | {XS} | {S} | price 40 -> 60" in hnctl("diff", "-o", "markdown").out
+    shown = hnctl("diff", "-o", "markdown").out
+    assert f"| kaasshop | product | {XS} | {S} | price 40 -> 60" in shown
+    assert "In sync" not in shown
+    assert "Price: unit not stated by the API." in shown
+    (line,) = hnctl("diff", "-o", "jsonl").out.splitlines()
+    assert json.loads(line)["product"]["wanted"] == S
+    for row in (hnctl("plan", "-o", "json").json["products"][0], json.loads(line)["product"]):
+        assert row["price_unit"] == "not stated by the API"
+    for command in ("diff", "plan"):
+        assert "unit" in hnctl(command, "--help").out
+    drift = hnctl("drift")
+    assert (drift.status, drift.out) == (0, "No drift: 1 node compared\n")
+    assert f"kaasshop  is {XS}, and the file says {S}" in drift.err
 
 
 def test_a_product_that_does_not_exist_is_told(hnctl: Hnctl, box: Sandbox, folder: Path):
@@ -77,7 +90,7 @@ def test_beyond_the_limit_a_plan_is_refused(hnctl: Hnctl, box: Sandbox, folder: 
     assert "limits.max_monthly_increase is 19" in hnctl("plan").err
     refused = hnctl("apply", "--yes")
     assert refused.status == 5
-    assert "the products for it cost 20 more; limits.max_monthly_increase is 19" in refused.err
+    assert "cost 20 more, in a unit that the API does not state; limits.max_monthly_increase is 19" in refused.err
     (folder / "plan.json").write_text(hnctl("plan", "-o", "json").out)
     assert hnctl("apply", "plan.json", "--yes").status == 5
     write(folder, VARNISH, "limits: {max_monthly_increase: 20}")

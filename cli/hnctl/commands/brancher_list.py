@@ -95,6 +95,7 @@ def history(month: tuple[int, int] | None, nodes: tuple[str, ...], **options: An
             "month": f"{year.year:04}-{each.month:02}",
             "total_time": each.total_time,
             "total_cost": each.total_cost,
+            "units": "not stated by the API",
         }
         for year in years
         for each in year.months

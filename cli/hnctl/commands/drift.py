@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from hnctl.command import Command
-from hnctl.commands.rollout import compare_with_file, tell_ignored
+from hnctl.commands.rollout import compare_with_file, tell_ignored, tell_needs
 from hnctl.connection import Connection
 from hnctl.exits import Exit, exit_for_failures
 from hnctl.options import connection_options, option, output_option, refresh_option, selection_options
@@ -59,6 +59,7 @@ def drift(fail_on: str, verbose: bool, **options: Any) -> Exit:
         print_listing(Listing("drift", (), rows, errors), output)
     tell_failures(failures)
     tell_ignored(comparison)
+    tell_needs(comparison)
     if failures:
         return exit_for_failures(failures.values(), some_succeeded=bool(compared))
     counts = any(fail_on == "any" or one.cause == "changed there" for one in found)

@@ -43,7 +43,8 @@ _NO_PLAN = "Make a plan: hnctl plan -o json > plan.json. A fleet file is named w
 def diff(detailed_exitcode: bool, verbose: bool, **options: Any) -> Exit:
     """Show how nodes differ from the fleet file.
 
-    Writes nothing.
+    Writes nothing. Where a product is in question, prices are shown as the API gives them; it does not state their
+    unit.
 
     Example: hnctl diff -f fleet.yaml --group magento --detailed-exitcode
     """
@@ -63,7 +64,8 @@ def diff(detailed_exitcode: bool, verbose: bool, **options: Any) -> Exit:
 def plan(verbose: bool, **options: Any) -> Exit:
     """Make a plan that can be reviewed and applied.
 
-    As JSON it is kept, and applied exactly as it is. Writes nothing.
+    As JSON it is kept, and applied exactly as it is. Writes nothing. Prices of products are in a unit that the API does
+    not state.
 
     Examples:
       hnctl plan -f fleet.yaml -o json > plan.json
@@ -126,7 +128,7 @@ def apply(plan_file: str | None, checksum: str | None, only_drift: bool, verbose
     if only_drift and not made.changes and not comparison.failures and link.value("output") == "table":
         print_data("Nothing to put back")  # "in sync" would be wrong: other differences may be left out
         return Exit.OK
-    _tell_needs(comparison)
+    tell_needs(comparison)
     source = source_of(fleet_path(link, options["selection"].file), raw)
     return carry_out(link, catalogue, made, comparison.failures, source=source, ask=True, verbose=verbose, **options)
 
@@ -204,8 +206,8 @@ def _advise_copy(comparison: Comparison, file: str | None) -> None:
         print_note(printable(f"Try {names} on a copy first: hnctl preview{named} -n {final[0].node}"))
 
 
-def _tell_needs(comparison: Comparison) -> None:
-    """Tell on stderr which products are in question: apply changes none."""
+def tell_needs(comparison: Comparison) -> None:
+    """Tell on stderr which products are in question: no command but one of its own changes them."""
     if comparison.needs:
         from hnctl.render.fit import needs_told
 
@@ -227,7 +229,10 @@ def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> No
         from hnctl.render.fit import needs_markdown
         from hnctl.render.plan import render_plan_markdown
 
-        parts = [render_plan_markdown(comparison.plan, unread), needs_markdown(comparison.needs)]
+        parts = [
+            render_plan_markdown(comparison.plan, unread, needs=comparison.needs),
+            needs_markdown(comparison.needs),
+        ]
         print_data("\n\n".join(filter(None, parts)))
         return
     from hnctl.render.error import error_document
@@ -238,7 +243,8 @@ def _emit_plan(link: Connection, comparison: Comparison, *, verbose: bool) -> No
     document["products"] = [need_row(need) for need in comparison.needs]
     if output == "jsonl":
         failures = [error_document(error, node=node) for node, error in comparison.failures.items()]
-        print_listing(Listing("changes", [], document["changes"], failures), output)
+        rows = [*document["changes"], *({"product": need} for need in document["products"])]
+        print_listing(Listing("changes", [], rows, failures), output)
     else:
         print_data(render_document(document, output))
     tell_failures(comparison.failures)

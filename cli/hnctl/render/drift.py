@@ -101,7 +101,8 @@ def _head(drift: Sequence[Drift], compared: int) -> str:
 
 def _changed(one: Drift, flows: Sequence[Flow] | None) -> Iterable[str]:
     change = one.change
-    yield f"  {change.node}  {change.setting}  {_applied_value(one)} -> {change.before}"
+    now = str(change.current) if isinstance(change.desired, Entries) else change.before
+    yield f"  {change.node}  {change.setting}  {_applied_value(one)} -> {now}"
     if one.applied is not None:
         yield f"    applied by {_by(one.applied)}"
     if one.unclear is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hnctl.render.listing import markdown_table
+from hnctl.render.products import NOT_STATED, UNIT
 from hypernode.fleet.fit import Need
 
 _COLUMNS = ("node", "why", "product", "wanted", "what it means")
@@ -22,6 +23,7 @@ def need_row(need: Need) -> dict[str, Any]:
         "wanted": need.wanted,
         "price": need.price,
         "wanted_price": need.wanted_price,
+        "price_unit": NOT_STATED,
         **{
             name: None if change is None else getattr(change, name)
             for name in ("will_change_ip", "will_do_volswap", "will_disk_fit", "has_valid_payment_method")
@@ -44,7 +46,7 @@ def needs_told(needs: Sequence[Need]) -> list[str]:
 def needs_markdown(needs: Sequence[Need]) -> str:
     """Return them for a comment under a pull request; nothing when there are none."""
     rows = [[need.node, need.setting or "product", need.current, need.wanted or "-", _meaning(need)] for need in needs]
-    return markdown_table(_COLUMNS, rows) if rows else ""
+    return f"{markdown_table(_COLUMNS, rows)}\n\nPrice: {UNIT}." if rows else ""
 
 
 def _why(need: Need) -> str:

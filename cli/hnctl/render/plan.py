@@ -204,7 +204,7 @@ def _unread(unread: Mapping[str, str], *, verbose: bool) -> list[Text]:
     return lines
 
 
-def render_plan_markdown(plan: Plan, unread: Mapping[str, str]) -> str:
+def render_plan_markdown(plan: Plan, unread: Mapping[str, str], *, needs: Sequence[Need] = ()) -> str:
     """Return `plan` for a comment under a pull request."""
     lines = []
     if plan.changes:
@@ -224,7 +224,8 @@ def render_plan_markdown(plan: Plan, unread: Mapping[str, str]) -> str:
             lines += [waves, ""]
         lines.append(f"checksum `{plan.checksum}`")
     elif plan.compared or not unread:
-        lines.append(f"**In sync**: {_count(len(plan.compared), 'node')} compared, no difference")
+        said = ("", "no setting differs") if needs else ("**In sync**: ", "no difference")
+        lines.append(f"{said[0]}{_count(len(plan.compared), 'node')} compared, {said[1]}")
     if unread:
         lines += ["", "Could not be read:", ""]
         lines += [markdown_text(f"- {node}: {reason}") for node, reason in unread.items()]

@@ -267,15 +267,16 @@ class Branchers(Resource):
 
         Raises:
             InvalidNode: That is no name of a Brancher.
-            FlowFailed: It could not be made.
+            FlowFailed: It could not be made, or is gone.
             FlowTimedOut: It is not there in time; the message tells what was waited for.
-            NotFound: It is gone.
         """
         watch = _Watch(check_brancher(brancher), clock() + timeout, timeout, on_phase, self._sleep, clock)
         flows = Flows(self._transport, brancher, self._token)
         pauses = interval
-        while (waiting := _missing(flows.newest(), brancher)) is not None:
-            one = self._there(brancher)
+        while True:
+            one = self._there(brancher)  # before its flows, which are rolled back when somebody ends it
+            if (waiting := _missing(flows.newest(), brancher)) is None:
+                break
             if waiting == _NOTHING_LOGGED and one.ip is not None and one.elapsed_time > DELIVERY:
                 break  # old entries vanish from a logbook (CONTRACT.md 1.7)
             watch.wait(Phase("flows", waiting), pauses)
@@ -287,6 +288,7 @@ class Branchers(Resource):
         while (times := times + 1 if (answers or ssh_answers)(host, port) else 0) < _PORT_TRIES:
             where = f"SSH, which answered {times} of {_PORT_TRIES} times in a row at {host}:{port}"
             watch.wait(Phase("ssh", where), min(_PORT_PAUSE, interval * _PORT_PAUSES))
+            one = self._there(brancher)
         return one
 
     def _there(self, brancher: str) -> Brancher:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from hypernode.allowlists import Entries
 from hypernode.catalogue import UNREADABLE
 from hypernode.fleet.history import NodeLog, RunLog
 from hypernode.fleet.journal import is_kept
@@ -99,8 +100,19 @@ def _judge(change: Change, log: RunLog, told: NodeLog, ours: frozenset[str]) -> 
     kept = told.sent[change.setting]
     at = datetime.fromisoformat(log.started_at)
     applied = Applied(kept, log.run, log.who, at, frozenset(told.flows), ours)
+    if isinstance(change.desired, Entries):
+        return _judge_list(change, change.desired, applied)
     cause: Cause = "not applied yet" if is_kept(change.current, kept, log.salt) else "changed there"
     return Drift(change, cause, applied, not is_kept(change.desired, kept, log.salt))
+
+
+def _judge_list(change: Change, desired: Entries, applied: Applied) -> Drift:
+    """Judge an allowlist by its entries: those of others may be there, and a plan that only adds keeps them."""
+    there, ours = Entries(change.current if isinstance(change.current, Entries) else {}), applied.value.keys()
+    missing, foreign = desired.keys() - there.keys(), there.keys() - desired.keys()
+    changed = bool(missing & ours or foreign - ours)
+    moved_on = bool(missing - ours or foreign & ours)
+    return Drift(change, "changed there" if changed else "not applied yet", applied, moved_on)
 
 
 def put_back(plan: Plan, drift: Iterable[Drift]) -> Plan:

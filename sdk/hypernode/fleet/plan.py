@@ -226,7 +226,8 @@ class Plan:
         if dearest is not None and (self.increase is None or self.increase > dearest):
             more = "nobody knows how much" if self.increase is None else self.increase
             yield (
-                f"the products for it cost {more} more; limits.max_monthly_increase is {dearest}",
+                f"the products for it cost {more} more, in a unit that the API does not state; "
+                f"limits.max_monthly_increase is {dearest}",
                 "--force allows it; it changes no product",
             )
 

@@ -307,7 +307,7 @@ def test_it_is_waited_for_by_its_flows_then_its_address_then_ssh_six_times_in_a_
     logged(net, flow("ensure_app", "running"))
     logged(net, flow("ensure_copied_app", None), flow("ensure_app", "success"))
     logged(net, *ALL_MADE)
-    for ip in (None, None, None, None, None, "192.0.2.9"):
+    for ip in (None, None, None, None, None, None, "192.0.2.9"):
         answer(net, ONE | {"ip": ip})
     said = iter([True, True, False, True, True, True, True, True, True])
     asked: list[tuple[str, int]] = []

@@ -101,7 +101,7 @@ def test_a_plan_beyond_the_limit_is_refused_and_stays_so_in_its_file():
     changes = plan(varnish_enabled=True).changes
     made = Plan(changes, ("shop",), 1, Limits(max_monthly_increase=20), increase=30, order=("shop",))
     for each in (made, load(dumped(made), CATALOGUE, path="plan.json", api_url=URL)):
-        with pytest.raises(UnsafePlan, match=r"the products for it cost 30 more; limits\.max_monthly_increase is 20"):
+        with pytest.raises(UnsafePlan, match=r"cost 30 more, in a unit .*; limits\.max_monthly_increase is 20"):
             each.raise_if_unsafe()
         each.raise_if_unsafe(force=True)
 
