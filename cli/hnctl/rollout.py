@@ -24,8 +24,10 @@ from hnctl.printing import print_data, print_listing, print_note
 from hnctl.render.listing import Listing, render_document
 from hnctl.render.outcomes import left_line, outcome_line, outcome_row, run_document, totals_line
 from hnctl.render.progress import progress
+from hnctl.selection import fleet_path
+from hnctl.way_on import command_anew, naming
 from hypernode.catalogue import Catalogue
-from hypernode.errors import HypernodeError
+from hypernode.errors import HypernodeError, PlanIsStale
 from hypernode.fleet.bring import Options, Outcome
 from hypernode.fleet.compare import Desired
 from hypernode.fleet.history import Past, RunLog, Source, find_run, read_run
@@ -71,6 +73,7 @@ def carry_out(
     ignore_running: bool,
     message: str | None = None,
     verbose: bool = False,
+    again: str | None = None,
     rolls_back: str | None = None,
     left: Sequence[Left] = (),
     **_: Any,
@@ -90,6 +93,7 @@ def carry_out(
         ignore_running: Whether running flows stand in no way.
         message: Why, for the history.
         verbose: Whether every node of the plan is shown by itself.
+        again: The command that makes this run once more; None: what makes a new plan of the same.
         rolls_back: The run that this one takes back, if it does.
         left: What that leaves alone.
     """
@@ -106,21 +110,23 @@ def carry_out(
         verbose=verbose,
     )
     with _begun(link, plan, unread, source, message, rolls_back) as journal:
-        again = command_for_unread(source, rolls_back)
-        run = Run(link, catalogue, plan, journal, ignore_running, _unread(failures), again=again, left=left)
-        return run.carry_out()
+        anew = command_anew(source, rolls_back, fleet_path(link, None))
+        return Run(
+            link,
+            catalogue,
+            plan,
+            journal,
+            ignore_running,
+            _unread(failures),
+            anew=anew,
+            again=again or anew,
+            left=left,
+        ).carry_out()
 
 
 def _unread(failures: Mapping[str, HypernodeError]) -> list[Outcome]:
     """Return the outcomes of nodes that could not be read."""
     return [Outcome(node, "failed", error=error) for node, error in failures.items()]
-
-
-def command_for_unread(source: Source, rolls_back: str | None) -> str:
-    """Return what brings the nodes that a run has no plan for, as they could not be read."""
-    if rolls_back is not None:
-        return f"hnctl rollback {rolls_back}"
-    return "hnctl apply" if source.file is not None else "hnctl settings set ..."
 
 
 @contextmanager
@@ -175,8 +181,10 @@ class Run:
     ignore_running: bool
     left_out: Sequence[Outcome] = ()
     """Of the nodes of the run that are not in the plan: they could not be read, or are not gone on with."""
+    anew: str = ""
+    """The command that makes a new plan, for nodes that are named behind it."""
     again: str = ""
-    """The command for those that could not be read."""
+    """The command that makes a run like this one."""
     past: Past | None = None
     """What the earlier part of this run has left; None: this is its beginning."""
     left: Sequence[Left] = ()
@@ -268,9 +276,9 @@ class Run:
         unread = {node: error.message for node, error in failures.items()}
         with _begun(self.link, plan, unread, log.source, f"rollback of {log.run}", log.run) as journal:
             left = sorted([*rollback.left, *unagreed], key=lambda one: (one.node, one.setting))
-            again = command_for_unread(log.source, log.run)
+            anew = command_anew(log.source, log.run, fleet_path(self.link, None))
             run = Run(
-                self.link, self.catalogue, plan, journal, self.ignore_running, _unread(failures), again=again, left=left
+                self.link, self.catalogue, plan, journal, self.ignore_running, _unread(failures), anew=anew, left=left
             )
             run._go()
         return run
@@ -313,26 +321,47 @@ class Run:
         if self.stopped is not None and (self.stopped.kind != "budget" or self.status is Exit.PARTLY):
             why = str(self.stopped)
             print_note(f"{why[0].upper()}{why[1:]}.")
-        open_ends = [outcome for outcome in self.outcomes if outcome.changes and outcome.state not in _GOOD]
-        run, yes = self.journal.run, "" if may_ask() else " --yes"
+        typed = {change.setting for change in self.plan.changes if change.reference == GIVEN}
+        if back is None and typed and self._can_go_on:
+            print_note(f"To go on, {', '.join(sorted(typed))} is read from stdin again: it was not kept.")
         if back is not None and back.journal.run is not None and back.status is not Exit.OK:
-            print_note(f"Go on with taking it back: hnctl resume {back.journal.run}{yes}")
+            back._tell_how_to_go_on("Go on with taking it back")
         elif back is not None:
-            print_note("Once it is mended: hnctl apply")
-        elif run is not None and (open_ends or self.stopped is not None):
-            typed = {change.setting for change in self.plan.changes if change.reference == GIVEN}
-            if typed:
-                print_note(f"To go on, {', '.join(sorted(typed))} is read from stdin again: it was not kept.")
-            print_note(f"Go on: hnctl resume {run}{yes}")
-            if any(outcome.state == "done" for outcome in self.outcomes):
-                print_note(f"Take back what was done: hnctl rollback {run}{yes}")
+            print_note(printable(f"Once it is mended: {self.again}"))
+        else:
+            self._tell_how_to_go_on("Go on")
+            if (self._can_go_on or self._stale) and any(outcome.state == "done" for outcome in self.outcomes):
+                print_note(f"Take back what was done: hnctl rollback {self.journal.run}")
         unread = [outcome.node for outcome in self.left_out if not outcome.changes]
-        if run is not None and unread:
+        if self.journal.run is not None and unread:
             them = "it" if len(unread) == 1 else "them"
-            chosen = "".join(f" -n {node}" for node in unread) if len(unread) <= _MOST_NAMED else ""
             print_note(
-                f"{_nodes(len(unread))} could not be read, and the run has no plan for {them}. "
-                f"Mended: {self.again}{chosen}"
+                printable(
+                    f"{_nodes(len(unread))} could not be read, and the run has no plan for {them}. "
+                    f"Mended: {self.anew}{naming(unread)}"
+                )
+            )
+
+    @property
+    def _stale(self) -> list[str]:
+        """Nodes that the plan does not fit any more: going on with the run can only say so again."""
+        return [one.node for one in self.outcomes if one.state not in _GOOD and isinstance(one.error, PlanIsStale)]
+
+    @property
+    def _can_go_on(self) -> bool:
+        """Whether going on with the run may change something."""
+        stale = self._stale
+        ends = [one for one in self.outcomes if one.changes and one.state not in _GOOD and one.node not in stale]
+        return self.journal.run is not None and (bool(ends) or self.stopped is not None)
+
+    def _tell_how_to_go_on(self, words: str) -> None:
+        if self._can_go_on:
+            print_note(f"{words}: hnctl resume {self.journal.run}{'' if may_ask() else ' --yes'}")
+        if stale := self._stale:
+            print_note(
+                printable(
+                    f"{_nodes(len(stale))} changed since the plan was made. For a new plan: {self.anew}{naming(stale)}"
+                )
             )
 
 
@@ -381,7 +410,6 @@ def _nodes(count: int) -> str:
 
 
 _GOOD = ("done", "unchanged")
-_MOST_NAMED = 4
 
 
 @contextmanager

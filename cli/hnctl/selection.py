@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,18 @@ class Selection:
     def or_all(self) -> Selection:
         """Return a selection of all nodes if none was chosen."""
         return self if self.nodes or self.groups else replace(self, all_nodes=True)
+
+    def spelled(self) -> str:
+        """Return the options that make it, quoted for a shell, with a blank before each."""
+        said = [
+            *([("-f", self.file)] if self.file is not None else []),
+            *(("-n", node) for node in self.nodes),
+            *(("--group", group) for group in self.groups),
+            *(("--exclude", node) for node in self.exclude),
+            *([("--where", self.where)] if self.where is not None else []),
+        ]
+        every = " --all" if self.all_nodes else ""
+        return "".join(f" {option} {shlex.quote(value)}" for option, value in said) + every
 
 
 def fleet_path(connection: Connection, file: str | None) -> Path:

@@ -58,7 +58,7 @@ def test_a_run_that_the_budget_stopped_says_how_to_go_on_and_does(hnctl: Hnctl, 
     assert stopped.err.splitlines()[-3:] == [
         "The run was stopped: 2 nodes failed (--max-failures).",
         f"Go on: hnctl resume {run} --yes",
-        f"Take back what was done: hnctl rollback {run} --yes",
+        f"Take back what was done: hnctl rollback {run}",
     ]
     assert hnctl("history", "-o", "json").json["runs"][0]["state"] == "stopped"
     again = hnctl("resume", run, "--yes")

@@ -73,7 +73,7 @@ def test_a_run_that_was_interrupted_does_not_take_itself_back(hnctl: Hnctl, box:
     assert len(writes(box)) == 2
     assert left.err.splitlines()[-2:] == [
         f"Go on: hnctl resume {run} --yes",
-        f"Take back what was done: hnctl rollback {run} --yes",
+        f"Take back what was done: hnctl rollback {run}",
     ]
 
 
@@ -98,7 +98,7 @@ def test_when_a_run_cannot_take_itself_back_what_it_did_is_told_all_the_same(hnc
     assert failed.json["totals"]["done"] == 1
     assert "rollback" not in failed.json
     assert "It was not rolled back: there is no run" in failed.err
-    assert failed.err.endswith(f"Take back what was done: hnctl rollback {failed.json['run']} --yes\n")
+    assert failed.err.endswith(f"Take back what was done: hnctl rollback {failed.json['run']}\n")
 
 
 def test_a_signal_while_the_way_back_is_read_does_not_hide_what_was_done(box: Sandbox, folder: Path):

@@ -123,14 +123,17 @@ def apply(plan_file: str | None, checksum: str | None, only_drift: bool, verbose
     if checksum is not None and checksum != made.checksum:
         raise PlanIsStale(
             f"the plan made now has the checksum {made.checksum}, not {checksum}; nothing was changed",
-            hint="Look at it with `hnctl diff`, and review it again",
+            hint=f"Look at it, and review it again: hnctl diff{options['selection'].spelled()}",
         )
     if only_drift and not made.changes and not comparison.failures and link.value("output") == "table":
         print_data("Nothing to put back")  # "in sync" would be wrong: other differences may be left out
         return Exit.OK
     tell_needs(comparison)
     source = source_of(fleet_path(link, options["selection"].file), raw)
-    return carry_out(link, catalogue, made, comparison.failures, source=source, ask=True, verbose=verbose, **options)
+    again = f"hnctl apply{' --only-drift' if only_drift else ''}{options['selection'].spelled()}"
+    return carry_out(
+        link, catalogue, made, comparison.failures, source=source, ask=True, again=again, verbose=verbose, **options
+    )
 
 
 def _apply_file(
@@ -160,7 +163,8 @@ def _apply_file(
     link.address(made.nodes)
     with link.executor() as executor:
         check_fresh(made, link.reader(catalogue, made.ways), catalogue, executor)
-    return carry_out(link, catalogue, made, {}, source=source_of(path, raw), ask=True, verbose=verbose, **options)
+    source, again = source_of(path, raw), f"hnctl apply {shlex.quote(str(path))}{chosen.spelled()}"
+    return carry_out(link, catalogue, made, {}, source=source, ask=True, again=again, verbose=verbose, **options)
 
 
 def _given(name: str) -> bool:

@@ -45,9 +45,10 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
     """
     from hnctl.agreement import agree
     from hnctl.comparing import check_canaries
-    from hnctl.rollout import Run, command_for_unread, person
-    from hnctl.selection import check_excluded
+    from hnctl.rollout import Run, person
+    from hnctl.selection import check_excluded, fleet_path
     from hnctl.values import fetch_from
+    from hnctl.way_on import command_anew, naming
     from hypernode.fleet.history import find_run, parse_run, rollbacks_of
     from hypernode.fleet.journal import Journal
     from hypernode.fleet.plan import Confirmation
@@ -64,10 +65,11 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
             print_note(f"The run {log.run} is done: nothing is left to do.")
             return Exit.OK
         rollbacks = rollbacks_of(path.parent, log.run)
+        anew = command_anew(log.source, log.rolls_back, fleet_path(link, None))
         if is_taken_back(log, rollbacks):
             raise PlanIsStale(
                 f"the run {log.run} was taken back by {rollbacks[0].run}; it is not gone on with",
-                hint="Bring the nodes to the fleet file anew: hnctl apply",
+                hint=f"Make a new plan: {anew}{naming(list(log.nodes))}",
             )
         if "order" in rules:
             raise click.UsageError("A run keeps the order that it was begun with.")
@@ -100,7 +102,8 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
             left_out(
                 log, whole, plan, {name: f"taken back by {run}, and not gone on with" for name, run in back.items()}
             ),
-            again=command_for_unread(log.source, log.rolls_back),
+            anew=anew,
+            again=f"{anew}{naming(list(log.nodes))}",
             past=log.past,
         ).carry_out()
     finally:

@@ -184,7 +184,7 @@ def open_changes(changes: Sequence[Change], live: Mapping[str, Any], catalogue: 
         words = "; ".join(f"{change.setting} is now {change.before}" for change in moved)
         raise PlanIsStale(
             f"the node changed since the plan was made: {words}; nothing was changed on it",
-            hint="Look at it again with `hnctl diff`, and make a new plan",
+            hint="Make a new plan, which shows what it has now, or leave it out with --exclude",
             node=changes[0].node,
         )
     return left

@@ -219,7 +219,7 @@ def test_a_node_that_moved_is_not_written_and_told_with_all_that_moved(locks):
         "shop1: the node changed since the plan was made: php_version is now 8.1; varnish_enabled is now maybe; "
         "nothing was changed on it"
     )
-    assert error.hint == "Look at it again with `hnctl diff`, and make a new plan"
+    assert error.hint == "Make a new plan, which shows what it has now, or leave it out with --exclude"
     assert "shop1" not in dict(store.writes)
 
 
