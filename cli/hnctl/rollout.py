@@ -6,13 +6,12 @@ import getpass
 import os
 import signal
 import socket
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hnctl.agreement import agree
 from hnctl.comparing import compare_nodes
@@ -20,11 +19,13 @@ from hnctl.connection import Connection
 from hnctl.consent import may_ask
 from hnctl.exits import Exit, exit_for_run
 from hnctl.gates import make_prober
+from hnctl.interrupting import interruptible
 from hnctl.printing import print_data, print_listing, print_note
 from hnctl.render.listing import Listing, render_document
-from hnctl.render.outcomes import left_line, outcome_line, outcome_row, run_document, totals_line
+from hnctl.render.outcomes import left_line, outcome_row, run_document, totals_line
 from hnctl.render.progress import progress
 from hnctl.selection import fleet_path
+from hnctl.telling import Telling
 from hnctl.way_on import command_anew, naming
 from hypernode.catalogue import Catalogue
 from hypernode.errors import HypernodeError, PlanIsStale
@@ -40,9 +41,6 @@ from hypernode.fleet.rules import DEFAULT
 from hypernode.fleet.stores import read_nodes
 from hypernode.places import state_folder
 from hypernode.printable import printable
-
-if TYPE_CHECKING:
-    from hypernode.fleet.probes import Probes
 
 
 def change_nodes(
@@ -121,6 +119,7 @@ def carry_out(
             anew=anew,
             again=again or anew,
             left=left,
+            verbose=verbose,
         ).carry_out()
 
 
@@ -189,6 +188,10 @@ class Run:
     """What the earlier part of this run has left; None: this is its beginning."""
     left: Sequence[Left] = ()
     """What the run that this one takes back did, and is left alone."""
+    verbose: bool = False
+    """Whether every node is told by itself."""
+    again_told: list[str] = field(default_factory=list)
+    """What is told once more with the totals, as it has left the screen."""
     outcomes: list[Outcome] = field(default_factory=list)
     """One for every node, sorted, once it has ended."""
     interrupted: int | None = None
@@ -227,10 +230,9 @@ class Run:
             ignore_running=self.ignore_running,
         )
         prober = make_prober(link, self.plan.rules.gates)
-        hinted: set[str] = set()
         with (
             progress("applying", len(self.plan.nodes) + len(self.left_out), least=1) as bar,
-            _interruptible(self.journal, prober) as (stop, signals),
+            interruptible(self.journal, prober, bar) as interruption,
             link.executor() as executor,
         ):
             rollout = Rollout(
@@ -240,7 +242,7 @@ class Run:
                 executor,
                 options=options,
                 lock_folder=link.lock_folder,
-                stop=stop,
+                stop=interruption.stop,
                 left_out=self.left_out,
                 on_look=bar.look,
                 journal=self.journal,
@@ -248,12 +250,16 @@ class Run:
                 prober=prober,
                 tell=bar.tell,
             )
+            interruption.under_way = lambda: rollout.under_way
+            telling = Telling(bar.tell, verbose=self.verbose)
             for outcome in rollout.outcomes():
                 self.outcomes.append(outcome)
                 bar.step(outcome.node)
-                bar.tell(outcome_line(outcome, hinted))
+                telling.add(outcome)
+            telling.end()
+        self.again_told = telling.again()
         self.stopped = rollout.stopped
-        self.interrupted = signals[0] if signals else None
+        self.interrupted = interruption.signals[0] if interruption.signals else None
         states = [outcome.state for outcome in self.outcomes]
         self.journal.note("run ended", state=run_state(states, None if self.stopped is None else self.stopped.kind))
         told = {outcome.node for outcome in self.outcomes}
@@ -278,7 +284,15 @@ class Run:
             left = sorted([*rollback.left, *unagreed], key=lambda one: (one.node, one.setting))
             anew = command_anew(log.source, log.run, fleet_path(self.link, None))
             run = Run(
-                self.link, self.catalogue, plan, journal, self.ignore_running, _unread(failures), anew=anew, left=left
+                self.link,
+                self.catalogue,
+                plan,
+                journal,
+                self.ignore_running,
+                _unread(failures),
+                anew=anew,
+                left=left,
+                verbose=self.verbose,
             )
             run._go()
         return run
@@ -286,6 +300,8 @@ class Run:
     def _sum_up(self, back: Run | None) -> Exit:
         status = self.status if back is None or back.interrupted is None else back.status
         output = self.link.value("output")
+        for line in self.again_told:
+            print_note(line)
         if output in ("json", "yaml"):
             document = self._document(status)
             if back is not None:
@@ -410,28 +426,3 @@ def _nodes(count: int) -> str:
 
 
 _GOOD = ("done", "unchanged")
-
-
-@contextmanager
-def _interruptible(journal: Journal | NoJournal, prober: Probes | None) -> Iterator[tuple[threading.Event, list[int]]]:
-    """Let the first Ctrl-C, SIGTERM or SIGHUP stop the start of further nodes, and the second end all at once."""
-    stop = threading.Event()
-    signals: list[int] = []
-
-    def handle(number: int, frame: object) -> None:
-        if prober is not None:
-            prober.end()  # nobody waits for what gates find now, and what runs for them would outlive us
-        if signals:
-            print_note(f"Left at once. What was under way goes on. Go on with the run: hnctl resume {journal.run}")
-            os._exit(128 + number)
-        # Whoever's line drops (SIGHUP) is not there any more; the run ends as one that was asked to.
-        signals.append(signal.SIGTERM if number == signal.SIGHUP else number)
-        stop.set()
-        print_note("Interrupted: no more nodes are started. Once more to leave at once.")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield stop, signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -210,8 +210,56 @@ def test_ctrl_c_twice_leaves_at_once_and_the_run_can_be_gone_on_with(three: Sand
     answers = [("Change 3 nodes", "y\n"), (lambda: writes(three), "\x03"), ("Interrupted", "\x03")]
     shown = run_in_terminal(*SET, "--parallel", "1", answers=answers, variables={"TERM": "dumb"})
     assert shown.status == 130
-    assert "Left at once. What was under way goes on. Go on with the run: hnctl resume " in plain(shown)
+    assert "\nLeft at once, with 1 node under way: what was sent goes on (hnctl history " in plain(shown)
     assert len(writes(three)) == 1
     monkeypatch.setenv("HNCTL_POLL_INTERVAL", "50ms")
     assert run("resume", "last", "--yes").status == 0
     assert sorted(entry.node for entry in writes(three) if entry.changed) == ["boekenhal", "kaasshop", "theeplein"]
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_neither_ctrl_c_spoils_the_screen_and_the_cursor_comes_back(
+    columns: int, three: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HNCTL_POLL_INTERVAL", "2s")
+    answers = [(lambda: writes(three), "\x03"), ("Interrupted", "\x03")]
+    shown = run_in_terminal(*SET, "--yes", "--parallel", "1", answers=answers, columns=columns)
+    assert shown.status == 130
+    assert shown.out.count("^C") == 2
+    assert shown.out.rindex("\x1b[?25h") > shown.out.rindex("\x1b[?25l"), "the cursor is back"
+    lines = screen(shown.out, columns)
+    told = lines.index("Interrupted: no more nodes are started. Once more to leave at once.")
+    assert lines[told - 1].startswith("checksum "), "nothing is left of the bar, nor of what was typed"
+    assert re.fullmatch(
+        r"Left at once, with 1 node under way: what was sent goes on \(hnctl history (\S+)\)\.\n"
+        r"Go on with the run: hnctl resume \1\n",
+        join(lines[told + 1 :], columns),
+    )
+
+
+def screen(out: str, columns: int) -> list[str]:
+    """Return the lines of a terminal that was shown `out`, as far as a bar of rich needs one."""
+    lines, row, column = [""], 0, 0
+    for code in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|.", out, re.DOTALL):
+        if code == "\r":
+            column = 0
+        elif code == "\n":
+            row += 1
+        elif code == "\x1b[2K":
+            lines[row] = ""
+        elif code == "\x1b[1A":
+            row -= 1
+        elif len(code) == 1:
+            if column == columns:
+                row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + code + line[column + 1 :]
+            column += 1
+        lines += [""] * (row + 1 - len(lines))
+    return [line.rstrip() for line in lines]
+
+
+def join(lines: list[str], columns: int) -> str:
+    """Return lines with those put together that only the width of the terminal has cut."""
+    return "".join(line if len(line) == columns else f"{line}\n" for line in lines).rstrip("\n") + "\n"

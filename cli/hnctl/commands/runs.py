@@ -105,6 +105,7 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
             anew=anew,
             again=f"{anew}{naming(list(log.nodes))}",
             past=log.past,
+            verbose=verbose,
         ).carry_out()
     finally:
         journal.close()

@@ -21,6 +21,7 @@ _WORDS = {
     "unknown": "outcome unknown",
     "not_attempted": "not attempted",
 }
+_MOST_NAMED = 4
 _COLOURS = {"done": "green", "unchanged": None, "failed": "red", "unknown": "magenta", "not_attempted": "yellow"}
 
 
@@ -50,6 +51,16 @@ def outcome_line(outcome: Outcome, hinted: set[str]) -> str:
     elif outcome.reason:
         line += f": {outcome.reason}"
     return line
+
+
+def together_line(outcomes: Sequence[Outcome]) -> str:
+    """Return one line for several nodes of the same state and reason, which nothing was tried on."""
+    import click
+
+    word = click.style(_WORDS[outcomes[0].state], fg=_COLOURS[outcomes[0].state])
+    if len(outcomes) <= _MOST_NAMED:
+        return f"{', '.join(outcome.node for outcome in outcomes)}: {word}: {printable(outcomes[0].reason)}"
+    return f"{len(outcomes)} nodes {word}: {printable(outcomes[0].reason)} (--verbose names them)"
 
 
 def totals(outcomes: Sequence[Outcome]) -> dict[str, int]:

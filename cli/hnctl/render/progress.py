@@ -46,6 +46,22 @@ class Progress:
     def _newest(self) -> str:
         return next(reversed(self._looks.values()), "")
 
+    @property
+    def is_live(self) -> bool:
+        """Whether a bar is drawn, over and over, on the last line."""
+        return self._bar is not None and self._bar.console.is_interactive
+
+    def interject(self, line: str) -> None:
+        """Write a line that stays, after somebody has typed Ctrl-C and the terminal has shown that."""
+        self.tell(line if self.is_live or not sys.stderr.isatty() else f"\n{line}")
+
+    def end(self) -> None:
+        """Take the bar away; what is written next begins on a line of its own, and the cursor is to be seen."""
+        if self._bar is not None and self.is_live:
+            self._bar.stop()
+        elif sys.stderr.isatty():
+            print_note("")
+
     def tell(self, line: str) -> None:
         """Write a line that stays."""
         if self._bar is not None:
@@ -99,10 +115,19 @@ def progress(what: str, total: int, *, least: int = 2) -> Iterator[Progress]:
     if total < least or not sys.stderr.isatty():
         yield Progress(None, None)
         return
+    from rich.console import RenderableType
+    from rich.constrain import Constrain
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as RichProgress
 
     from hnctl.render.console import make_console
+
+    console = make_console(stderr=True)
+
+    class Narrower(RichProgress):
+        def get_renderable(self) -> RenderableType:
+            # A bar of the whole width would leave no room for the ^C of the terminal, which would begin a new line.
+            return Constrain(super().get_renderable(), max(1, console.width - len("^C^C ")))
 
     columns = (
         TextColumn("{task.description}"),
@@ -111,5 +136,5 @@ def progress(what: str, total: int, *, least: int = 2) -> Iterator[Progress]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[look]}", markup=False),
     )
-    with RichProgress(*columns, console=make_console(stderr=True), transient=True) as bar:
+    with Narrower(*columns, console=console, transient=True) as bar:
         yield Progress(bar, bar.add_task(what, total=total, look=""))

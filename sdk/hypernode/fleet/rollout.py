@@ -120,7 +120,14 @@ class Rollout:
         self._refused_token: str | None = None
         self._states: dict[str, State] = {}
         self._left: list[Outcome] = []
+        self._running: dict[Future[Outcome], str] = {}
+        """Nodes that are being changed."""
         self._probed = {node: dict(found) for node, found in self._past.probed.items()}
+
+    @property
+    def under_way(self) -> int:
+        """How many nodes are being changed at the moment."""
+        return sum(not task.done() for task in self._running)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Carry the plan out, and yield an outcome for each node of the run as it is known."""
@@ -170,6 +177,7 @@ class Rollout:
         """
         waiting = deque(nodes)
         running: dict[Future[Outcome], str] = {}
+        self._running = running if written else {}
         try:
             while True:
                 while (
