@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from hnctl.render.outcomes import left_line, outcome_row, run_document, totals_l
 from hnctl.render.progress import progress
 from hnctl.selection import fleet_path
 from hnctl.telling import Telling
-from hnctl.way_on import command_anew, naming
+from hnctl.way_on import command_anew, naming, spell_opening, tell_closed_window
 from hypernode.catalogue import Catalogue
 from hypernode.errors import HypernodeError, PlanIsStale
 from hypernode.fleet.bring import Options, Outcome
@@ -96,6 +97,7 @@ def carry_out(
         left: What that leaves alone.
     """
     unread = {node: error.message for node, error in failures.items()}
+    tell_closed_window(plan)
     agree(
         plan,
         unread,
@@ -372,7 +374,13 @@ class Run:
 
     def _tell_how_to_go_on(self, words: str) -> None:
         if self._can_go_on:
-            print_note(f"{words}: hnctl resume {self.journal.run}{'' if may_ask() else ' --yes'}")
+            window = self.plan.rules.window if self.stopped is not None and self.stopped.kind == "window" else None
+            resume = f"hnctl resume {self.journal.run}{'' if may_ask() else ' --yes'}"
+            if window is None:
+                print_note(f"{words}: {resume}")
+            else:
+                print_note(f"{words} from {spell_opening(window, datetime.now(UTC))} on: {resume}")
+                print_note(f"{words} now: {resume} --window always")
         if stale := self._stale:
             print_note(
                 printable(

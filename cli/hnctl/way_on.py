@@ -1,14 +1,18 @@
-"""The commands that a run ends with: what makes a new plan for nodes that it cannot bring as it is."""
+"""The ways on from a run: what makes a new plan for nodes that it cannot bring, and when it may go on."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
+from hnctl.printing import print_note
 from hypernode.fleet.history import Source
+from hypernode.fleet.plan import Plan
 from hypernode.fleet.planfile import KIND
+from hypernode.fleet.rules import Window
 
 _MOST_NAMED = 4
 _ENOUGH = 4096
@@ -45,3 +49,16 @@ def _holds_plan(file: Path) -> bool:
 def naming(nodes: Sequence[str]) -> str:
     """Return the options that choose `nodes`, if they are few; else nothing."""
     return "".join(f" -n {node}" for node in nodes) if len(nodes) <= _MOST_NAMED else ""
+
+
+def tell_closed_window(plan: Plan) -> None:
+    """Tell whoever is about to agree to `plan` that it will not begin now, if it will not."""
+    window, now = plan.rules.window, datetime.now(UTC)
+    if plan.changes and window is not None and not window.is_open(now):
+        opens = spell_opening(window, now)
+        print_note(f"Nodes are begun {window} only, from {opens} on. Now: --window always")
+
+
+def spell_opening(window: Window, now: datetime) -> str:
+    """Return when `window` opens next."""
+    return f"{window.opens_after(now):%a %Y-%m-%d %H:%M} {window.zone.key}"

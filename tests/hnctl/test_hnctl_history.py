@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ import pytest
 from processes import start
 from runs import Hnctl, boxed, writes
 
+from hypernode.fleet.journal import Journal
 from hypernode.sandbox.server import Sandbox
 
 FLEET = """\
@@ -213,3 +215,24 @@ def test_old_runs_are_pruned_and_edited_ones_are_left(hnctl: Hnctl, box: Sandbox
     assert hnctl("history", "nosuch").status == 64
     assert hnctl("history", "last", "--prune", "1d").status == 64
     assert hnctl("history", edited.stem).status == 65
+
+
+def test_nodes_in_flight_are_under_way_for_as_long_as_the_run_lasts(hnctl: Hnctl, box: Sandbox, folder: Path):
+    first, second = sorted(box.names)
+    box.set_faults({"reject": [first, second]})
+    hnctl("apply", "--yes")
+    (path,) = journals(folder)
+    for records, state in ((["node begun"], "failed"), (["node begun", "sending"], "unknown")):
+        journal, _ = Journal.reopen(path)
+        journal.go_on(salt="s", who="piet@laptop", host="laptop", pid=8, job=None, message=None)
+        for record in records:
+            journal.announce(record, node=first, **({"settings": {}} if record == "sending" else {}))
+        document = hnctl("history", "last", "-o", "json").json
+        nodes = {node["node"]: (node["state"], node["under_way"]) for node in document["nodes"]}
+        assert nodes == {first: (state, True), second: ("failed", False)}
+        assert sum(document["totals"].values()) == 2
+        assert re.search(rf"{first} +under way", hnctl("history", "last").out)
+        assert "1 failed, 1 under way" in hnctl("history", "-o", "markdown").out
+        journal.close()
+        assert "under way" not in hnctl("history", "last").out + hnctl("history").out
+        assert not any(node["under_way"] for node in hnctl("history", "last", "-o", "json").json["nodes"])

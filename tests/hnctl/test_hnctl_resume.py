@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -143,9 +143,29 @@ def test_a_journal_that_was_edited_is_refused_with_its_line(hnctl: Hnctl, box: S
     changed = json.loads(lines[0])
     changed["plan"]["changes"][0]["desired"] = "8.4"
     path.write_text(json.dumps(changed) + "\n")
+    for command in ("resume", "rollback"):
+        refused = hnctl(command, path.stem, "--yes")
+        assert refused.status == 65
+        assert f"{path}:1:1: its plan is not the one that its checksum was made of" in refused.err
+        assert "A journal that was edited is not used" in refused.err
+    changed["plan"]["changes"][0]["setting"] = "nosuch"
+    path.write_text(json.dumps(changed) + "\n")
     refused = hnctl("resume", path.stem, "--yes")
-    assert refused.status == 5
-    assert "the changes are not those that the checksum was made of" in refused.err
+    assert (refused.status, "A journal that was edited is not used" in refused.err) == (65, True)
+    assert "hnctl plan" not in refused.err
+
+
+def test_a_run_about_another_api_is_refused_with_its_address(
+    hnctl: Hnctl, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    box.set_faults({"reject": list(box.names)})
+    hnctl("apply", "--yes")
+    monkeypatch.setenv("HNCTL_API_URL", "http://127.0.0.1:9")
+    for command in ("resume", "rollback"):
+        refused = hnctl(command, "last", "--yes")
+        assert refused.status == 5
+        assert f" is about {box.url}, not http://127.0.0.1:9" in refused.err
+        assert "hint: Set HNCTL_API_URL to that address\n" in refused.err
 
 
 def test_a_deleted_node_fails_by_name_and_a_revoked_token_stops_the_run(
@@ -317,8 +337,33 @@ def test_outside_its_window_a_run_pauses(hnctl: Hnctl, box: Sandbox):
     assert paused.status == 3
     assert f"The run is paused: nodes are begun {closed} only (--window).\n" in paused.err
     assert not writes(box)
+    today = datetime.now(UTC)
+    opens = next(day for ahead in range(8) if f"{(day := today + timedelta(days=ahead)):%a}" == closed[:3])
+    when, run = f"{opens:%a %Y-%m-%d} 09:00 UTC", last_run(hnctl)
+    assert paused.err.startswith(f"Nodes are begun {closed} only, from {when} on. Now: --window always\n")
+    assert paused.err.splitlines()[-2:] == [
+        f"Go on from {when} on: hnctl resume {run} --yes",
+        f"Go on now: hnctl resume {run} --yes --window always",
+    ]
     assert hnctl("resume", "last", "--yes", "--window", "always").status == 0
     assert php(box) == ["8.0"] * 6
+
+
+def test_a_rollback_says_that_the_window_and_the_pause_of_the_run_count_for_it(
+    hnctl: Hnctl, box: Sandbox, folder: Path
+):
+    closed = "Mon 09:00-09:01 UTC" if datetime.now(UTC).weekday() != 0 else "Tue 09:00-09:01 UTC"
+    write_fleet(folder, box, "{pause: 1s, waves: [100%]}")
+    assert hnctl("apply", "--yes", "--window", closed).status == 3
+    assert hnctl("resume", "last", "--yes", "--window", "always").status == 0
+    paused = hnctl("rollback", "last", "--yes")
+    assert (paused.status, "Go on now: " in paused.err) == (3, True)
+    assert (
+        "The window and the pause of the run count for its rollback too (--window always, --pause 0).\n" in paused.err
+    )
+    back = hnctl("rollback", hnctl("history", "-o", "json").json["runs"][1]["run"], "--yes", "--window", "always")
+    assert (back.status, "The pause of the run counts for its rollback too (--pause 0).\n" in back.err) == (0, True)
+    assert php(box) == ["8.3"] * 6
 
 
 def test_a_full_disk_stops_the_run_before_what_it_could_not_announce(box: Sandbox, folder: Path):

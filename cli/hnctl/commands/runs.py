@@ -16,7 +16,7 @@ from hnctl.connection import Connection
 from hnctl.exits import Exit
 from hnctl.options import connection_options, exclude_option, node_option, output_option, rollout_options
 from hnctl.printing import print_note
-from hypernode.errors import InputError, PlanIsStale, RunIsUnderWay
+from hypernode.errors import FileError, InputError, PlanIsStale, Problem, RunIsUnderWay
 from hypernode.places import state_folder
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
     from hnctl.rollout import Run, person
     from hnctl.selection import check_excluded, fleet_path
     from hnctl.values import fetch_from
-    from hnctl.way_on import command_anew, naming
+    from hnctl.way_on import command_anew, naming, tell_closed_window
     from hypernode.fleet.history import find_run, parse_run, rollbacks_of
     from hypernode.fleet.journal import Journal
     from hypernode.fleet.plan import Confirmation
@@ -91,6 +91,7 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
         agreed = [Confirmation(change.node, change.setting) for change in left.hazardous]
         how = {"output": link.value("output"), "yes": options["yes"], "verbose": verbose}
         if left.changes:
+            tell_closed_window(left)
             agree(left, {}, catalogue, ask=True, confirm=agreed, force=True, **how)
         journal.go_on(salt=log.salt, message=options["message"], **person())
         return Run(
@@ -153,6 +154,12 @@ def rollback(
         print_note(left_line(one))
     if not plan.changes and not failures:
         print_note(f"Nothing of the run {log.run} is there to be set back.")
+    lifted = {"window": "--window always", "pause": "--pause 0"}
+    kept = [name for name in lifted if name in plan.rules.spelled() and name not in rules]
+    if kept and plan.changes:
+        how = ", ".join(lifted[name] for name in kept)
+        count = "count" if len(kept) > 1 else "counts"
+        print_note(f"The {' and the '.join(kept)} of the run {count} for its rollback too ({how}).")
     options["message"] = options["message"] or f"rollback of {log.run}"
     return carry_out(
         link,
@@ -169,10 +176,28 @@ def rollback(
 
 
 def _plan_of(log: RunLog, link: Connection, catalogue: Catalogue, path: Path) -> Plan:
+    """Return the plan of a run.
+
+    Raises:
+        FileError: It is not the one that was written down.
+        PlanIsStale: It is about another API.
+    """
+    from hypernode.fleet.history import NOT_USED
     from hypernode.fleet.planfile import load
 
-    raw = json.dumps(log.plan).encode()
-    return load(raw, catalogue, path=str(path), api_url=link.api_url, with_secrets=False)
+    raw, api_url = json.dumps(log.plan).encode(), str(log.plan["api_url"])
+    try:
+        made = load(raw, catalogue, path=str(path), api_url=api_url, with_secrets=False)
+    except PlanIsStale:
+        what = "its plan is not the one that its checksum was made of; was the file edited?"
+        raise FileError(str(path), [Problem(1, 1, what, NOT_USED)]) from None
+    except FileError as exc:
+        raise FileError(str(path), [problem._replace(hint=NOT_USED) for problem in exc.problems]) from None
+    if api_url != link.api_url:
+        raise PlanIsStale(
+            f"the run {log.run} is about {api_url}, not {link.api_url}", hint="Set HNCTL_API_URL to that address"
+        )
+    return made
 
 
 def _ask_again(log: RunLog, setting: str) -> Secret:

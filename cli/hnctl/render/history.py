@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from hnctl.render.listing import FORMAT_VERSION, cell, plain_table
 from hypernode.allowlists import Entries
 from hypernode.fleet.history import NodeLog, RunLog
+from hypernode.fleet.journal import STATES
 from hypernode.printable import printable
 
 COLUMNS = ("run", "started_at", "who", "state", "totals", "message")
 _ENOUGH = 8
 """Characters of a flow's uuid that tell it from others; the documents have all of it."""
+_UNDER_WAY = "under way"
+_WORDS = (*(state.replace("_", " ") for state in STATES[:-1]), _UNDER_WAY, STATES[-1].replace("_", " "))
 
 
 def run_row(log: RunLog, state: str, *, for_person: bool) -> dict[str, Any]:
     """Return one run as DESIGN 6 has it; for a person its totals are words."""
     totals = log.totals()
-    words = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in totals.items() if count)
+    said = Counter(_word(node, state) for node in log.nodes.values())
+    words = ", ".join(f"{said[word]} {word}" for word in _WORDS if said[word])
     return {
         "run": log.run,
         "started_at": _moment(log.started_at) if for_person else log.started_at,
@@ -41,7 +46,7 @@ def run_log_document(log: RunLog, state: str) -> dict[str, Any]:
         "digest": log.source.digest,
         "rolls_back": log.rolls_back,
         "resumed": [{"at": at, "who": who, "message": message} for at, who, message in log.resumed],
-        "nodes": [_node(node) for node in log.nodes.values()],
+        "nodes": [_node(node, state) for node in log.nodes.values()],
     }
 
 
@@ -63,7 +68,7 @@ def render_run(log: RunLog, state: str) -> str:
     rows = [
         [
             node.node,
-            node.state.replace("_", " "),
+            _word(node, state),
             "-" if node.seconds is None else f"{node.seconds:.1f} s",
             ", ".join(uuid[:_ENOUGH] for uuid in node.flows) or "-",
             cell("; ".join([*map(_change, node.changes), *filter(None, [node.error or node.reason])])),
@@ -90,10 +95,20 @@ def _change(change: Mapping[str, Any]) -> str:
     return f"{change['setting']} {before} -> {after}"
 
 
-def _node(node: NodeLog) -> dict[str, Any]:
+def _word(node: NodeLog, state: str) -> str:
+    """Return what a node's state is called for a person, in a run of `state`."""
+    return _UNDER_WAY if _is_under_way(node, state) else node.state.replace("_", " ")
+
+
+def _is_under_way(node: NodeLog, state: str) -> bool:
+    return node.is_open and state == "running"
+
+
+def _node(node: NodeLog, state: str) -> dict[str, Any]:
     return {
         "node": node.node,
         "state": node.state,
+        "under_way": _is_under_way(node, state),
         "changes": [
             {name: change[name] for name in ("setting", "current", "desired", "secret")} for change in node.changes
         ],

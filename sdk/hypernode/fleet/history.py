@@ -34,6 +34,9 @@ class NodeLog:
     seconds: float | None
     error: str | None
     reason: str | None
+    is_open: bool = False
+    """Whether it was begun and no end was written down since, nor that of the run: while that lasts, it is under way;
+    where the run was killed, it was."""
 
     @property
     def begun(self) -> bool:
@@ -181,13 +184,14 @@ def parse_run(text: str, *, path: str) -> RunLog:
             else:
                 gathered.add(record)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise FileError(path, [Problem(number, 1, *_EDITED)]) from None
+            raise FileError(path, [Problem(number, 1, *EDITED)]) from None
     if gathered is None:
         raise FileError(path, [Problem(1, 1, "the run was ended before its first record was whole; nothing was done")])
     return gathered.log()
 
 
-_EDITED = "it is no record of a run; was the file edited?", "A journal that was edited is not used"
+NOT_USED = "A journal that was edited is not used"
+EDITED = "it is no record of a run; was the file edited?", NOT_USED
 
 
 def _newer(version: object) -> tuple[str, str]:
@@ -202,6 +206,7 @@ class _Gathered:
     sent: dict[str, dict[str, Any]] = field(default_factory=dict)
     sent_at: dict[str, datetime] = field(default_factory=dict)
     flows: dict[str, list[str]] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)
     probed: dict[str, dict[str, Finding]] = field(default_factory=dict)
     passed: set[str] = field(default_factory=set)
     passed_at: datetime | None = None
@@ -220,6 +225,7 @@ class _Gathered:
             case "flows":
                 self.flows[record["node"]] = list(record["flows"])
             case "node ended":
+                self.open.discard(record["node"])
                 if record["state"] != "not_attempted" or node not in self.ends:
                     self.ends[record["node"]] = record
                 if record["state"] not in ("unknown", "not_attempted"):
@@ -233,9 +239,13 @@ class _Gathered:
             case "run resumed":
                 self.resumed.append((record["at"], record["who"], record["message"]))
                 self.end = None
+                self.open.clear()
             case "run ended":
                 self.end = record
-            case "node begun" | "read back" | "gate":
+                self.open.clear()
+            case "node begun":
+                self.open.add(record["node"])
+            case "read back" | "gate":
                 pass  # for people
             case other:
                 raise ValueError(other)
@@ -281,6 +291,7 @@ class _Gathered:
             ended.get("seconds"),
             ended.get("error"),
             ended.get("reason"),
+            node in self.open,
         )
 
 

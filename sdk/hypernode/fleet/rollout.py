@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -33,6 +33,9 @@ from hypernode.fleet.managed import managed
 from hypernode.fleet.plan import Change, Plan
 from hypernode.fleet.stores import Reader, Store, read_nodes
 
+DONE_BEFORE = "done before"
+"""The reason of nodes that an earlier part of the run has done, and that are still so."""
+_MOST_NAMED = 4
 StopKind = Literal["interrupted", "journal", "token", "budget", "window", "gate failed", "gate undecided"]
 
 
@@ -155,7 +158,8 @@ class Rollout:
         over = [node for node in begun if self._past.nodes[node].state in ("done", "unchanged")]
         open_ends = [node for node in begun if self._past.nodes[node].state in ("failed", "unknown")]
         if open_ends:
-            self._tell(f"Again: {_nodes(len(open_ends))}")
+            names = f": {', '.join(open_ends)}" if len(open_ends) <= _MOST_NAMED else ""
+            self._tell(f"Once more, as failed or not known before: {_nodes(len(open_ends))}{names}")
         yield from self._carry(open_ends, self._bring, within_budget=False)
         yield from self._carry(over, self._verify, within_budget=False, written=False)
 
@@ -308,7 +312,7 @@ class Rollout:
                 Change(node, c.setting, value, c.desired, c.reference) for c, value in now.items() if value != c.desired
             ]
             words = "; ".join(f"{change.setting} is now {change.before}" for change in moved)
-            reason = f"done before; somebody changed it since: {words}; left as it is" if moved else "done before"
+            reason = f"done before; somebody changed it since: {words}; left as it is" if moved else DONE_BEFORE
         return Outcome(node, before.state, changes, reason=reason, flows=before.flows, seconds=before.seconds or 0.0)
 
     # Between two waves
@@ -327,7 +331,8 @@ class Rollout:
             return
         if self._must_stop(to_begin=True):
             return
-        self._tell(f"Pausing {left:.0f} s before the next wave")
+        until = self._now().astimezone(UTC) + timedelta(seconds=left)
+        self._tell(f"Pausing {left:.0f} s before the next wave, until {until:%Y-%m-%d %H:%M:%S} UTC")
         deadline = time.monotonic() + left
         while (left := deadline - time.monotonic()) > 0:
             if self._stop.wait(min(left, LONGEST_SLEEP)):
@@ -338,7 +343,7 @@ class Rollout:
         """Try the gates on nodes that are about to be changed, so that what was wrong before is not held against us."""
         if self._prober is None or not nodes:
             return
-        found = self._probe([node for node in nodes if node not in self._probed])
+        found = self._probe([node for node in nodes if node not in self._probed], "before the change")
         if self._stop.is_set():
             return  # what was found was perhaps that we were interrupted; nothing is changed now
         self._probed.update({node: {finding.gate: finding for finding in each} for node, each in found.items()})
@@ -347,10 +352,11 @@ class Rollout:
             nodes={node: [[each.gate, each.verdict, each.reason] for each in one] for node, one in found.items()},
         )
 
-    def _probe(self, nodes: Sequence[str]) -> dict[str, Sequence[Finding]]:
+    def _probe(self, nodes: Sequence[str], when: str) -> dict[str, Sequence[Finding]]:
         """Return what the gates find on nodes; less when the run is interrupted."""
-        if self._prober is None:
+        if self._prober is None or not nodes:
             return {}
+        self._tell(f"Trying the gates on {_nodes(len(nodes))} {when}")
         tasks = {self._executor.submit(self._prober.try_on, node): node for node in nodes}
         found = {}
         for task in as_they_end(tasks):
@@ -369,7 +375,7 @@ class Rollout:
             for node in touched
             if FlowsGate() in self._plan.rules.gates and self._states[node] != "done"
         ]
-        for node, found in self._probe(touched).items():
+        for node, found in self._probe(touched, "after the change").items():
             findings += [judge(self._probed.get(node, {}).get(each.gate), each) for each in found]
         if self._must_stop():
             return False

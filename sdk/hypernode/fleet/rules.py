@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from math import ceil
 from typing import Any, Final, Literal, TypeVar, get_args
@@ -58,6 +58,16 @@ class Window:
         if self.begins < self.ends:
             return today in self.days and self.begins <= clock < self.ends
         return (today in self.days and clock >= self.begins) or ((today - 1) % 7 in self.days and clock < self.ends)
+
+    def opens_after(self, now: datetime) -> datetime:
+        """Return the next time after `now` at which it opens, in its zone."""
+        day = now.astimezone(self.zone).date()
+        openings = (
+            datetime.combine(day + timedelta(days=ahead), self.begins, self.zone)
+            for ahead in range(8)
+            if (day + timedelta(days=ahead)).weekday() in self.days
+        )
+        return next(opening for opening in openings if opening > now.astimezone(UTC))
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,25 @@ def test_a_window_is_open_at_its_hours_in_its_zone(window: str, moment: str, is_
     assert parse_window(window).is_open(at(moment).astimezone(UTC)) is is_open
 
 
+@pytest.mark.parametrize(
+    ("window", "moment", "opens"),
+    [  # 2026-11-23 is a Monday
+        ("Mon-Thu 09:00-16:00 Europe/Amsterdam", "2026-11-23 08:59", "2026-11-23 09:00"),
+        ("Mon-Thu 09:00-16:00 Europe/Amsterdam", "2026-11-23 09:00", "2026-11-24 09:00"),
+        ("Mon-Thu 09:00-16:00 Europe/Amsterdam", "2026-11-26 16:00", "2026-11-30 09:00"),
+        ("Mon 22:00-06:00 Europe/Amsterdam", "2026-11-24 06:00", "2026-11-30 22:00"),
+        ("Mon 09:00-10:00 UTC", "2026-11-23 09:30", "2026-11-23 10:00"),
+        ("Sun 03:00-04:00 Europe/Amsterdam", "2026-03-28 03:00", "2026-03-29 03:00"),
+    ],
+)
+def test_it_is_known_when_a_window_opens_next(window: str, moment: str, opens: str):
+    for now in (at(moment), at(moment).astimezone(UTC)):
+        found = parse_window(window).opens_after(now)
+        assert found == at(opens)
+        assert found.tzinfo is parse_window(window).zone
+        assert parse_window(window).is_open(found)
+
+
 @given(
     st.sampled_from(["100%", "1,10%,100%", "3,100%"]),
     st.sampled_from(ORDERS),

@@ -283,7 +283,15 @@ def test_each_node_is_probed_before_its_change_and_after_its_wave(tmp_path):
     assert states(scene.run()) == ["done"] * 6
     assert sorted(node for node, changed in scene.prober.tried if not changed) == SHOPS
     assert sorted(node for node, changed in scene.prober.tried if changed) == SHOPS
-    assert scene.told == ["Wave 1 of 3: 1 node", "Wave 2 of 3: 2 nodes", "Wave 3 of 3: 3 nodes"]
+    assert scene.told == [
+        line
+        for number, nodes in ((1, "1 node"), (2, "2 nodes"), (3, "3 nodes"))
+        for line in (
+            f"Wave {number} of 3: {nodes}",
+            f"Trying the gates on {nodes} before the change",
+            f"Trying the gates on {nodes} after the change",
+        )
+    ]
 
 
 def test_a_gate_that_fails_stops_the_run_and_going_on_tries_it_again(tmp_path):
@@ -368,7 +376,7 @@ def test_a_pause_can_be_interrupted(tmp_path):
     scene.store.during_write = lambda node: threading.Timer(0.1, scene.stop.set).start()
     assert states(scene.run()) == ["done"] + ["not_attempted"] * 5
     assert stopped(scene)[0] == "interrupted"
-    assert "Pausing 600 s before the next wave" in scene.told
+    assert "Pausing 600 s before the next wave, until 2026-11-23 12:10:00 UTC" in scene.told
 
 
 @pytest.mark.parametrize(
@@ -398,12 +406,20 @@ def test_what_is_left_of_a_pause_is_waited_for_when_the_run_goes_on(tmp_path):
     scene.store.during_write = lambda node: None
     scene.now = datetime.now(UTC) - timedelta(days=1)  # the clock was set back: the whole pause, and no more
     assert states(scene.resume()) == ["done"] * 6
-    assert scene.told[-4:] == [
+    assert [line.split(", until ")[0] for line in scene.told[-4:]] == [
         "Pausing 0 s before the next wave",
         "Wave 2 of 3: 2 nodes",
         "Pausing 0 s before the next wave",
         "Wave 3 of 3: 3 nodes",
     ]
+
+
+def test_it_is_told_which_nodes_are_tried_again(tmp_path):
+    scene = Scene(tmp_path, Rules(), parallel=1)
+    scene.store.refused = {"shop1": 9, "shop2": 9}
+    scene.run()
+    scene.resume()
+    assert scene.told == ["Once more, as failed or not known before: 2 nodes: shop1, shop2"]
 
 
 def test_a_node_that_is_left_out_of_a_run_does_not_let_others_slip_by_the_gates(tmp_path):
