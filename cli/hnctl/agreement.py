@@ -25,6 +25,7 @@ def agree(
     confirm: Sequence[Confirmation],
     force: bool,
     verbose: bool,
+    whole: str | None = None,
 ) -> None:
     """Show `plan` and have it agreed to.
 
@@ -38,6 +39,7 @@ def agree(
         confirm: What was confirmed.
         force: Whether the plan may go beyond its limits.
         verbose: Whether every node of the plan is shown by itself.
+        whole: What it is the rest of; None: it is a plan of its own.
 
     Raises:
         UnsafePlan, NotAgreed: It is not.
@@ -45,9 +47,9 @@ def agree(
     prompting = _asked_by_tool(plan, catalogue)
     ask = ask or bool(prompting)
     if output == "table" and (ask or plan.hazardous):
-        show_plan(plan, unread, verbose=verbose)
+        show_plan(plan, unread, verbose=verbose, whole=whole)
     elif plan.changes and may_ask() and ((ask and not yes) or plan.hazardous):
-        show_plan(plan, unread, verbose=verbose, stderr=True)
+        show_plan(plan, unread, verbose=verbose, stderr=True, whole=whole)
     if plan.changes:
         plan.raise_if_unsafe([*confirm, *_ask_for_hazards(plan, confirm)], force=force)
         _ask(plan, prompting, needed=ask, yes=yes)
@@ -60,12 +62,13 @@ def show_plan(
     verbose: bool,
     stderr: bool = False,
     needs: Sequence[Need] = (),
+    whole: str | None = None,
 ) -> None:
     """Print a plan for a person, as `render_plan` does; on stderr when stdout has a document for a machine."""
     from hnctl.render.console import capture
     from hnctl.render.plan import render_plan
 
-    shown = render_plan(plan, unread, verbose=verbose, needs=needs)
+    shown = render_plan(plan, unread, verbose=verbose, needs=needs, whole=whole)
     text = capture(shown, stderr=stderr)
     (print_note if stderr else print_data)(text)
 

@@ -122,6 +122,7 @@ def carry_out(
             again=again or anew,
             left=left,
             verbose=verbose,
+            named=ask,
         ).carry_out()
 
 
@@ -192,6 +193,8 @@ class Run:
     """What the run that this one takes back did, and is left alone."""
     verbose: bool = False
     """Whether every node is told by itself."""
+    named: bool = True
+    """Whether it tells its name even when nothing is left to do."""
     again_told: list[str] = field(default_factory=list)
     """What is told once more with the totals, as it has left the screen."""
     outcomes: list[Outcome] = field(default_factory=list)
@@ -321,6 +324,12 @@ class Run:
             print_note(f"Rolled back: {totals_line(back.outcomes)}")
             for one in back.left:
                 print_note(left_line(one))
+        for run in filter(None, (self, back)):
+            if run.journal.failure is not None:
+                print_note(
+                    f"The journal ends before these totals, and the history of {run.journal.run} knows less: "
+                    "where it says unknown or not attempted, resume looks first."
+                )
         self._tell_the_way_on(back)
         return status
 
@@ -345,8 +354,11 @@ class Run:
         if back is not None and back.journal.run is not None and back.status is not Exit.OK:
             back._tell_how_to_go_on("Go on with taking it back")
         elif back is not None:
+            print_note(f"Run {self.journal.run}: hnctl history {self.journal.run} shows it")
             print_note(printable(f"Once it is mended: {self.again}"))
         else:
+            if self.named and self.journal.run is not None and not self._can_go_on:
+                print_note(f"Run {self.journal.run}: hnctl history {self.journal.run} shows it")
             self._tell_how_to_go_on("Go on")
             if (self._can_go_on or self._stale) and any(outcome.state == "done" for outcome in self.outcomes):
                 print_note(f"Take back what was done: hnctl rollback {self.journal.run}")

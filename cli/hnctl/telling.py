@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from hnctl.render.outcomes import outcome_line, together_line
 from hypernode.fleet.bring import Outcome
+from hypernode.fleet.rollout import DONE_BEFORE
 
 _MANY = 10
 """Lines after which what failed is told once more."""
@@ -27,7 +28,8 @@ class Telling:
 
     def add(self, outcome: Outcome) -> None:
         """Tell an outcome, now or at the end."""
-        if outcome.error is None and outcome.reason and outcome.state not in ("done", "unchanged"):
+        untouched = outcome.reason and outcome.state not in ("done", "unchanged")
+        if outcome.error is None and (untouched or outcome.reason == DONE_BEFORE):
             self._together.setdefault((outcome.state, outcome.reason), []).append(outcome)
             return
         self._tell(outcome_line(outcome, self._hinted))

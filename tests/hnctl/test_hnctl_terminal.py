@@ -144,7 +144,7 @@ def test_there_is_no_bar_for_a_single_node_that_is_read_and_none_without_a_termi
     assert done.status == 0
     assert "\x1b" not in done.out + done.err
     assert "applying" not in done.err
-    assert len(done.err.splitlines()) == 3, "a line for each node in its place"
+    assert len(done.err.splitlines()) == 4, "a line for each node in its place, and one for the run"
 
 
 def test_colours_are_shown_on_a_terminal_and_can_be_switched_off(three: Sandbox):

@@ -119,3 +119,51 @@ def test_a_plan_is_never_named_as_a_fleet_file(hnctl: Hnctl, box: Sandbox, folde
     run = hnctl("history", "-o", "json").json["runs"][2]["run"]
     named = "".join(f" -n {name}" for name in sorted(box.names))
     assert f"hint: Make a new plan: hnctl apply{named}\n" in hnctl("resume", run).err
+
+
+def test_a_run_that_succeeds_tells_its_name_but_for_one_setting_of_one_node(hnctl: Hnctl, box: Sandbox):
+    done = hnctl("apply", "-f", FILE, "--yes", "-o", "json")
+    run = done.json["run"]
+    assert done.err.splitlines()[-1] == f"Run {run}: hnctl history {run} shows it"
+    assert hnctl("history", run).status == 0
+    back = hnctl("rollback", run, "--yes", "-o", "json")
+    assert back.err.splitlines()[-1] == f"Run {back.json['run']}: hnctl history {back.json['run']} shows it"
+    one = hnctl("settings", "set", "php_version", "8.1", "-n", box.names[0])
+    assert (one.status, "hnctl history" in one.err) == (0, False)
+    nothing = hnctl("settings", "set", "php_version", "8.1", "-n", box.names[0])
+    assert (nothing.status, "hnctl history" in nothing.err) == (0, False)
+
+
+def test_what_was_done_before_takes_one_line_and_the_rest_is_called_so(hnctl: Hnctl, box: Sandbox):
+    first, second, third = sorted(box.names)
+    box.set_faults({"reject": [third]})
+    begun = hnctl("apply", "-f", FILE, "--yes", "-o", "json").json
+    checksum, run = begun["checksum"], begun["run"]
+    box.set_faults({})
+    rest = hnctl("resume", run, "--yes")
+    assert f"{first}, {second}: done before\n" in rest.err
+    assert f"the rest of {run} (2 of 3 nodes are done), whose checksum is {checksum}\n" in rest.out
+    assert f"Once more, as failed or not known before: 1 node: {third}\n" in rest.err
+    assert rest.err.splitlines()[-1] == f"Run {run}: hnctl history {run} shows it"
+
+
+def test_what_was_done_before_and_moved_since_has_one_line_of_its_own(hnctl: Hnctl, stopped: Sandbox):
+    first, second, third = sorted(stopped.names)
+    stopped.set_faults({"reject": [third]})
+    hnctl("resume", "last", "--yes", "--parallel", "1")
+    stopped.set_faults({})
+    stopped.set(second, php_version="8.4")
+    rest = hnctl("resume", "last", "--yes")
+    assert rest.status == 0
+    assert f"{first}: done before\n" in rest.err
+    assert f"{second}: done before; somebody changed it since: php_version is now 8.4; left as it is\n" in rest.err
+
+
+def test_a_rollback_that_has_nothing_to_do_does_not_say_in_sync(hnctl: Hnctl, box: Sandbox):
+    hnctl("apply", "-f", FILE, "--yes")
+    run = hnctl("history", "-o", "json").json["runs"][0]["run"]
+    hnctl("rollback", run, "--yes")
+    nothing = hnctl("rollback", run, "--yes")
+    assert nothing.status == 0
+    assert f"Nothing of the run {run} is there to be set back.\n" in nothing.err
+    assert "In sync" not in nothing.out

@@ -92,7 +92,11 @@ def resume(run: str, exclude: tuple[str, ...], rules: dict[str, Any], verbose: b
         how = {"output": link.value("output"), "yes": options["yes"], "verbose": verbose}
         if left.changes:
             tell_closed_window(left)
-            agree(left, {}, catalogue, ask=True, confirm=agreed, force=True, **how)
+            done = log.totals()["done"] + log.totals()["unchanged"]
+            rest = (
+                f"the rest of {log.run} ({done} of {len(log.nodes)} nodes are done), whose checksum is {log.checksum}"
+            )
+            agree(left, {}, catalogue, ask=True, confirm=agreed, force=True, whole=rest, **how)
         journal.go_on(salt=log.salt, message=options["message"], **person())
         return Run(
             link,
@@ -167,7 +171,7 @@ def rollback(
         plan,
         failures,
         source=log.source,
-        ask=True,
+        ask=bool(plan.changes or failures),  # "in sync" would say something else
         verbose=verbose,
         rolls_back=log.run,
         left=made.left,

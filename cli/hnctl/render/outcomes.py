@@ -12,6 +12,7 @@ from hnctl.render.listing import FORMAT_VERSION
 from hypernode.fleet.bring import Outcome
 from hypernode.fleet.journal import STATES
 from hypernode.fleet.rollback import Left
+from hypernode.fleet.rollout import DONE_BEFORE
 from hypernode.printable import printable
 
 _WORDS = {
@@ -43,6 +44,9 @@ def outcome_line(outcome: Outcome, hinted: set[str]) -> str:
         if hint and (plain := without_node(hint, outcome.node)) not in hinted:
             hinted.add(plain)
             line += f"\n    hint: {printable(hint)}"
+    elif outcome.reason.startswith(DONE_BEFORE):
+        line = f"{outcome.node}: {click.style(DONE_BEFORE, fg=_COLOURS['done'])}"
+        line += printable(outcome.reason.removeprefix(DONE_BEFORE))
     elif outcome.state == "done":
         settings = ", ".join(f"{change.setting} {change.before} -> {change.after}" for change in outcome.changes)
         line += f" in {outcome.seconds:.0f} s: {printable(settings)}"
@@ -58,9 +62,12 @@ def together_line(outcomes: Sequence[Outcome]) -> str:
     import click
 
     word = click.style(_WORDS[outcomes[0].state], fg=_COLOURS[outcomes[0].state])
+    what = f"{word}: {printable(outcomes[0].reason)}"
+    if outcomes[0].reason == DONE_BEFORE:
+        what = click.style(DONE_BEFORE, fg=_COLOURS["done"])
     if len(outcomes) <= _MOST_NAMED:
-        return f"{', '.join(outcome.node for outcome in outcomes)}: {word}: {printable(outcomes[0].reason)}"
-    return f"{len(outcomes)} nodes {word}: {printable(outcomes[0].reason)} (--verbose names them)"
+        return f"{', '.join(outcome.node for outcome in outcomes)}: {what}"
+    return f"{len(outcomes)} nodes {what} (--verbose names them)"
 
 
 def totals(outcomes: Sequence[Outcome]) -> dict[str, int]:

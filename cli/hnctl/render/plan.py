@@ -53,6 +53,7 @@ def render_plan(
     *,
     verbose: bool,
     needs: Sequence[Need] = (),
+    whole: str | None = None,
 ) -> RenderableType:
     """Return what a person is shown of `plan`.
 
@@ -61,6 +62,7 @@ def render_plan(
         unread: Nodes that could not be read, and why.
         verbose: Whether every node is listed by itself.
         needs: Nodes whose product is in question.
+        whole: What it is the rest of, with its checksum; None: it is a plan of its own.
     """
     from rich.console import Group
     from rich.text import Text
@@ -85,7 +87,7 @@ def render_plan(
     if waves := waves_told(plan):
         parts += [Text(), Text(waves)]
     if plan.changes:
-        parts += [Text(), Text(f"checksum {plan.checksum}", "dim")]
+        parts += [Text(), Text(whole or f"checksum {plan.checksum}", "dim")]
     return Group(*parts)
 
 
