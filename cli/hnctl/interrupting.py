@@ -74,11 +74,15 @@ class Interruption:
 
 
 def _last_words(run: str | None, under_way: int) -> str:
-    nodes = f"{under_way} node{'s' * (under_way != 1)}"
-    if run is None:
-        return "Left at once."
-    what = f"with {nodes} under way: what was sent goes on (hnctl history {run})" if under_way else "between two nodes"
-    return f"Left at once, {what}.\nGo on with the run: hnctl resume {run}"
+    lines = ["Left at once, between two nodes."]
+    if under_way:
+        nodes = f"{under_way} node{'s' * (under_way != 1)}"
+        lines = [f"Left at once, with {nodes} under way: what was sent goes on."]
+        if run is not None:
+            lines += [f"What is known of {'it' if under_way == 1 else 'them'}: hnctl history {run}"]
+    if run is not None:
+        lines += [f"Go on with the run: hnctl resume {run}"]
+    return "\n".join(lines)
 
 
 @contextmanager

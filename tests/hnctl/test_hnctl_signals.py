@@ -74,7 +74,9 @@ def test_the_second_signal_leaves_at_once(slow: Sandbox):
         _, err = process.communicate(timeout=20)
         assert time.monotonic() - began < 0.9, "it does not wait for a flow of a second"
     assert process.returncode == 130
-    left = rb"Left at once, with 2 nodes under way: what was sent goes on \(hnctl history (2\S+)\)\.\n"
+    left = (
+        rb"Left at once, with 2 nodes under way: what was sent goes on\.\nWhat is known of them: hnctl history (2\S+)\n"
+    )
     assert re.search(left + rb"Go on with the run: hnctl resume \1\n$", err)
     resumed = run("resume", "last", "--yes", variables={"HNCTL_PARALLEL": "12"})
     assert resumed.status == 0, "the journal was true"
