@@ -254,7 +254,7 @@ def test_a_page_that_the_change_breaks_stops_the_run_after_its_wave(hnctl: Hnctl
     assert stopped.status == 3
     assert "3 done, 0 unchanged, 0 failed, 0 outcome unknown, 3 not attempted" in stopped.out
     assert (
-        f"The run was stopped by a gate: http {box.url}/_shops/{{node}}/ on {second}: status 500 instead of 200."
+        f"The run was stopped by a gate: http {box.url}/_shops/{second}/ on {second}: status 500 instead of 200."
         in stopped.err
     )
     again = hnctl("resume", "last", "--yes")
