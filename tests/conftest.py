@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import keyring
 import keyring.backends.fail
 import pytest
@@ -21,6 +22,12 @@ from fake_keyring import Memory
 
 _OURS = ("HNCTL_", "HYPERNODE_", "XDG_")
 _FOREIGN = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC")
+
+
+# Tests that say nothing of their own try so many examples. HYPOTHESIS_PROFILE=thorough takes minutes and tries more.
+hypothesis.settings.register_profile("suite", max_examples=50)
+hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -207,7 +207,7 @@ JSON = st.recursive(
 
 
 @by_name
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(answer=JSON)
 def test_an_answer_of_any_shape_is_read_or_refused(transport: Transport, operation: Operation, answer: Any):
     node = Client("kaasshop", token="t0ken", transport=transport, sleep=lambda seconds: None)

@@ -188,7 +188,7 @@ _values = st.dictionaries(st.sampled_from(["a", "b"]), st.fixed_dictionaries({"p
 _states = st.sampled_from(["done", "failed", "unknown"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(_values, _states), max_size=4), _values, _values)
 def test_every_difference_has_the_cause_that_the_plain_history_gives_it(history, live, wished):
     applied: dict[str, str] = {}

@@ -47,7 +47,7 @@ def exported(live: dict[str, dict[str, Any]], **more: Any) -> Any:
 # Laws
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(fleets())
 def test_the_file_parses_and_wishes_what_is_there_but_for_defaults(drawn):
     with variables_of(drawn):
@@ -123,7 +123,7 @@ _odder = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(
         node_names,

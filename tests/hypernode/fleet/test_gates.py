@@ -147,7 +147,7 @@ _gates: st.SearchStrategy[Gate] = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(_gates)
 def test_a_gate_reads_back_from_its_spelling(gate):
     assert gates(yaml.safe_dump([spell_gate(gate)])) == (gate,)

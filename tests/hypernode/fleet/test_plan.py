@@ -74,7 +74,7 @@ def test_there_are_cases():
 # Laws, against plain data
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(fleets())
 def test_a_plan_gives_every_node_its_wished_settings_and_touches_nothing_else(drawn):
     after = {node: dict(values) for node, values in drawn.plain.items()}
@@ -89,7 +89,7 @@ def test_a_plan_gives_every_node_its_wished_settings_and_touches_nothing_else(dr
     assert json.dumps(after, sort_keys=True) == json.dumps(expected, sort_keys=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(fleets())
 def test_a_change_is_planned_exactly_where_the_plain_sides_differ(drawn):
     found = {(c.node, c.setting): (plain(c.current), plain(c.desired)) for c in plan_of(drawn).changes}
@@ -159,7 +159,7 @@ def test_a_plan_knows_its_nodes_and_the_changes_of_each(drawn):
 # The checksum
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(fleets(), fleets())
 def test_checksums_are_equal_exactly_when_the_changes_are_told_alike(one, other):
     def facts(drawn: Drawn) -> str:
@@ -355,7 +355,7 @@ def test_max_nodes_is_held_at_and_below_its_share_and_not_above(share, of, withi
         assert reasons(plan_with(nodes, of=of, limits=Limits(share))) == (expected if nodes > within else [])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 100), st.integers(0, 10_000))
 def test_a_percentage_is_exact(percent, total):
     share = Share(percent, True).of(total)
@@ -590,7 +590,7 @@ def test_what_confirms_nothing_is_refused_with_how_to_write_it(text):
     assert caught.value.hint == "Write NODE:SETTING, or GROUP:SETTING=COUNT or all:SETTING=COUNT for many nodes"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=30) | st.text("al:b=19_-", max_size=12))
 def test_any_text_is_a_confirmation_or_an_input_error(text):
     try:

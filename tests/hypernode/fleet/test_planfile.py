@@ -435,7 +435,7 @@ def loads_or_is_refused(raw: bytes) -> None:
     assert all(isinstance(change.before + change.after, str) for change in plan.changes)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(_json | st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")))
 def test_any_json_is_a_plan_or_refused_without_a_traceback(value):
     loads_or_is_refused(json.dumps(value).encode())
@@ -450,7 +450,7 @@ def _places(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(_places(document())), _json, st.booleans())
 def test_a_good_document_with_any_one_part_replaced_is_a_plan_or_refused_without_a_traceback(place, value, rehash):
     changed = document()
@@ -485,7 +485,7 @@ def test_the_checksum_can_be_mended_by_who_can_count():
     assert _mended_checksum(document()) == sample().checksum
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.data())
 def test_a_good_document_with_bytes_damaged_is_a_plan_or_refused_without_a_traceback(data):
     raw = json.dumps(document()).encode()

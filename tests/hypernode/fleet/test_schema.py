@@ -350,7 +350,7 @@ def _told_apart_by_the_source_only(text: str) -> bool:
     return any(f": {value}" in text for value in ("8,", "8}", "8\n", "8.10"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(_documents())
 def test_schema_and_reader_agree_on_any_document(text):
     if reader_takes(text):
@@ -359,7 +359,7 @@ def test_schema_and_reader_agree_on_any_document(text):
         assert not schema_takes(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.sampled_from(OPEN).flatmap(lambda setting: st.tuples(st.just(setting), texts(setting))))
 def test_every_value_of_every_setting_passes_quoted_or_not(pair):
     setting, value = pair
@@ -368,7 +368,7 @@ def test_every_value_of_every_setting_passes_quoted_or_not(pair):
             assert schema_takes(with_setting(f"{setting.name}: {written}"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.sampled_from(OPEN), st.sampled_from(["8.10", "8.30", "8", "8.0", "7.x", "22.0", "2.120", "2.12", "5", "05"]))
 def test_a_number_is_refused_by_the_reader_and_not_by_the_schema_only_where_data_is_equal(setting, written):
     text = with_setting(f"{setting.name}: {written}")

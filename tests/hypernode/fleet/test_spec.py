@@ -646,7 +646,7 @@ def test_a_share_reads_back_from_its_text(number, percent):
     assert parse_share(str(share)) == share
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=12))
 def test_any_text_is_a_share_or_a_value_error(text):
     try:
@@ -799,7 +799,7 @@ _trees = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.dictionaries(st.sampled_from(["version", "defaults", "groups", "nodes", "limits", "rollout", "x"]), _trees))
 def test_any_tree_gives_a_fleet_or_a_file_error_with_places(top):
     text = "\n".join(f"{key}: {value}" for key, value in top.items())
@@ -815,7 +815,7 @@ def test_any_tree_gives_a_fleet_or_a_file_error_with_places(top):
             made.resolve(node)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, len(LAYERED) - 1), st.integers(0, 12), st.text("[]{}:,-!&*#'\" \n\tax1", max_size=4))
 def test_any_damage_to_a_good_file_gives_a_fleet_or_a_file_error(at, cut, put):
     text = LAYERED[:at] + put + LAYERED[at + cut :]

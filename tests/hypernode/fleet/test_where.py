@@ -171,7 +171,7 @@ def test_versions_are_ordered_part_by_part(ascending):
         assert not holds(f"php_version <= {low}", facts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=4), st.lists(st.integers(0, 30), min_size=1, max_size=4))
 def test_versions_are_ordered_as_lists_of_numbers_are(left, right):
     facts = {"php_version": ".".join(map(str, left))}
@@ -188,7 +188,7 @@ def test_zeros_before_a_number_count_for_nothing_in_the_order():
     assert order_key("0") == order_key("00") < order_key("1")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=12), st.text(max_size=12))
 @example("²", "1")
 @example("9" * 5000, "1")
@@ -235,14 +235,14 @@ def _trees() -> st.SearchStrategy[tuple[str, bool]]:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(_trees())
 def test_any_bracketed_expression_means_what_python_makes_of_it(tree):
     text, expected = tree
     assert holds(text) is expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["and", "or"]), st.booleans(), st.booleans()), min_size=1, max_size=6))
 def test_any_flat_expression_means_what_python_makes_of_it(parts):
     words = [f"{joint} {'not ' * negated}{T if value else F}" for joint, negated, value in parts]
@@ -369,7 +369,7 @@ _signs = ["and", "or", "not", "(", ")", "==", "!=", "<", ">=", "~", "!~", "!", "
 _pieces = st.sampled_from([*_fields, *_signs, "8.3", "'a b'", "x", "[", "*", "²", "(?", "{1,"])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(_pieces, max_size=9).map(" ".join) | st.lists(_pieces, max_size=9).map("".join) | st.text(max_size=40))
 def test_any_text_parses_or_raises_an_input_error(text):
     try:

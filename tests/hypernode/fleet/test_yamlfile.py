@@ -76,7 +76,7 @@ def test_a_binary_file_is_refused_and_none_of_it_is_shown(raw):
     assert len(problem[2]) < 200
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet="[]{}-?:*&!|>'\"#%@ \n\tab1~,", max_size=80).map(str.encode))
 def test_any_bytes_give_a_tree_or_a_file_error(raw):
     try:
