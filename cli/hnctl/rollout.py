@@ -26,20 +26,20 @@ from hnctl.render.listing import Listing, render_document
 from hnctl.render.outcomes import left_line, outcome_row, run_document, totals_line
 from hnctl.render.progress import progress
 from hnctl.selection import fleet_path
+from hnctl.taking_back import plan_back
 from hnctl.telling import Telling
 from hnctl.way_on import command_anew, naming, spell_opening, tell_closed_window
 from hypernode.catalogue import Catalogue
 from hypernode.errors import HypernodeError, PlanIsStale
 from hypernode.fleet.bring import Options, Outcome
 from hypernode.fleet.compare import Desired
-from hypernode.fleet.history import Past, RunLog, Source, find_run, read_run
+from hypernode.fleet.history import Past, Source, find_run, read_run
 from hypernode.fleet.journal import NO_JOURNAL, Journal, NoJournal, describe_person, run_state
 from hypernode.fleet.plan import GIVEN, Confirmation, Plan
 from hypernode.fleet.planfile import dump
-from hypernode.fleet.rollback import Left, Rollback, Settling, plan_rollback, settings_to_read
+from hypernode.fleet.rollback import Left
 from hypernode.fleet.rollout import Rollout, Stop
 from hypernode.fleet.rules import DEFAULT
-from hypernode.fleet.stores import read_nodes
 from hypernode.places import state_folder
 from hypernode.printable import printable
 
@@ -351,8 +351,9 @@ class Run:
         typed = {change.setting for change in self.plan.changes if change.reference == GIVEN}
         if back is None and typed and self._can_go_on:
             print_note(f"To go on, {', '.join(sorted(typed))} is read from stdin again: it was not kept.")
-        if back is not None and back.journal.run is not None and back.status is not Exit.OK:
+        if back is not None and back.status is not Exit.OK:
             back._tell_how_to_go_on("Go on with taking it back")
+            back._tell_unread()
         elif back is not None:
             print_note(f"Run {self.journal.run}: hnctl history {self.journal.run} shows it")
             print_note(printable(f"Once it is mended: {self.again}"))
@@ -362,8 +363,12 @@ class Run:
             self._tell_how_to_go_on("Go on")
             if (self._can_go_on or self._stale) and any(outcome.state == "done" for outcome in self.outcomes):
                 print_note(f"Take back what was done: hnctl rollback {self.journal.run}")
-        unread = [outcome.node for outcome in self.left_out if not outcome.changes]
-        if self.journal.run is not None and unread:
+        if self.journal.run is not None:
+            self._tell_unread()
+
+    def _tell_unread(self) -> None:
+        """Name the command for nodes that could not be read."""
+        if unread := [outcome.node for outcome in self.left_out if not outcome.changes]:
             them = "it" if len(unread) == 1 else "them"
             print_note(
                 printable(
@@ -399,46 +404,6 @@ class Run:
                     f"{_nodes(len(stale))} changed since the plan was made. For a new plan: {self.anew}{naming(stale)}"
                 )
             )
-
-
-def plan_back(
-    link: Connection,
-    catalogue: Catalogue,
-    log: RunLog,
-    planned: Plan,
-    chosen: Sequence[str] = (),
-    *,
-    settle: bool = True,
-) -> tuple[Rollback, dict[str, HypernodeError]]:
-    """Read what a run has set, and plan how it is set back; nodes that cannot be read come with their errors.
-
-    Args:
-        link: The way to the nodes.
-        catalogue: The settings.
-        log: The run.
-        planned: Its plan, read back.
-        chosen: Nodes to take back; none: all.
-        settle: Whether writes whose end is not known are looked for and waited for; if not, they are left.
-    """
-    wanted = settings_to_read(log, chosen)
-    link.address(list(wanted))
-    pending = {name for name in wanted if log.nodes[name].sent_at is not None}
-    reader = link.reader(catalogue, planned.ways)
-    if settle and pending:
-        print_note(f"Looking for what became of the change that was sent to {_nodes(len(pending))}.")
-        store = link.store(catalogue, planned.ways)
-        timeout, interval = float(link.value("wait")), float(link.value("poll_interval"))
-        reader, pending = Settling(store, log, planned, timeout=timeout, interval=interval), set()
-    with progress("reading", len(wanted)) as bar, link.executor() as executor:
-        live, failures = read_nodes(
-            reader,
-            wanted,
-            executor,
-            keep=lambda node, detail: {name: detail.get(name) for name in wanted[node]},
-            names=wanted.__getitem__,
-            on_node=bar.step,
-        )
-    return plan_rollback(log, planned, live, catalogue, pending=pending), failures
 
 
 def _nodes(count: int) -> str:

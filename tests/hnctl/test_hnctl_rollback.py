@@ -118,6 +118,31 @@ def test_a_signal_while_the_way_back_is_read_does_not_hide_what_was_done(box: Sa
     assert b"Take back what was done: hnctl rollback 2" in err
 
 
+def test_what_cannot_be_read_to_be_taken_back_is_named_with_its_command(hnctl: Hnctl, box: Sandbox, folder: Path):
+    first = sorted(box.names)[0]
+    write_fleet(
+        folder,
+        box,
+        FAILS_ONCE_CHANGED.format("[ -e changed ] || { touch changed; exit 0; }; touch tried; sleep 0.3; exit 1"),
+    )
+
+    def hide() -> None:
+        until((folder / "tried").exists)
+        box.set_faults({"redirect": [first]})
+
+    thread = threading.Thread(target=hide)
+    thread.start()
+    failed = hnctl("apply", "--yes")
+    thread.join()
+    run = hnctl("history", "-o", "json").json["runs"][0]["run"]
+    mended = f"1 node could not be read, and the run has no plan for it. Mended: hnctl rollback {run} -n {first}"
+    assert (failed.status, failed.err.splitlines()[-1]) == (3, mended)
+    assert "Once it is mended" not in failed.err
+    box.set_faults({})
+    assert hnctl("rollback", run, "-n", first, "--yes").status == 0
+    assert php(box) == ["8.3"] * 3
+
+
 def test_a_change_without_an_end_is_found_before_it_is_taken_back(hnctl: Hnctl, box: Sandbox):
     first = sorted(box.names)[0]
     unknown = hnctl("apply", "--yes", "--wait", "100ms", "--parallel", "1", "-o", "json")

@@ -26,7 +26,8 @@ def history(run: str | None, prune: float | None, **options: Any) -> Exit:
     """List the runs that changed nodes, or show one of them.
 
     The newest comes first. Of RUN every node is shown, with what was planned for it, its flows, its time and its error.
-    A run that was killed is "broken off", and a node that it was changing is "unknown": hnctl diff shows what it has.
+    A node that a run is changing is "under way". A run that was killed is "broken off", and a node that it was changing
+    is "unknown": hnctl diff shows what it has.
 
     Examples:
       hnctl history

@@ -138,8 +138,9 @@ def rollback(
     """
     from hnctl.comparing import check_canaries
     from hnctl.render.outcomes import left_line
-    from hnctl.rollout import carry_out, plan_back
+    from hnctl.rollout import carry_out
     from hnctl.selection import check_excluded
+    from hnctl.taking_back import plan_back
     from hypernode.fleet.history import find_run, read_run
     from hypernode.fleet.journal import is_under_way
 
