@@ -55,10 +55,9 @@ class Interruption:
     def _leave(self, status: int) -> None:
         text = _last_words(self._journal.run, self.under_way())
         self._to_tell.put((text, True))
-        if not self._told.wait(_PATIENCE):
-            shown = "\r\x1b[2K\x1b[?25h" if self._bar.is_live else ""
+        if not self._told.wait(_PATIENCE) and self._bar.is_live:  # a pipe that nobody reads would hold us up as well
             with suppress(OSError):
-                os.write(2, f"{shown}{text}\n".encode())
+                os.write(2, f"\r\x1b[2K\x1b[?25h{text}\n".encode())
         os._exit(status)
 
     def tell_all(self) -> None:
