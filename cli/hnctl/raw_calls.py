@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypernode.catalogue import Catalogue
+from hypernode.errors import InputError
 from hypernode.names import is_node
 
 Agreement = tuple[str, str]
@@ -16,12 +17,12 @@ Agreement = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Calls that have a command of their own."""
+    """Calls that have a command of their own, or have to be confirmed by name."""
 
     method: str
     path: re.Pattern[str]
-    command: str
-    """That command, which checks what is sent and looks what became of it."""
+    command: str | None
+    """That command, which checks what is sent and looks what became of it; None: there is none."""
     needs: Callable[[str, Mapping[str, Any], Catalogue], Iterator[Agreement]]
 
 
@@ -47,13 +48,36 @@ def _allowlist(node: str, body: Mapping[str, Any], catalogue: Catalogue) -> Iter
 
 
 def _product(node: str, body: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Agreement]:
-    name = f"{node}:{body.get('product')}"
-    yield name, f"{node}: another product costs money, and the shop is down for a part of the move"
+    code = _texts_in(body, "product")[0]
+    yield f"{node}:{code}", f"{node}: another product costs money, and the shop is down for a part of the move"
 
 
 def _order(_: str, body: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Agreement]:
-    name = f"{body.get('app_name')}:{body.get('product')}"
-    yield name, "a new node is ordered, for money"
+    name, code = _texts_in(body, "app_name", "product")
+    yield f"{name}:{code}", "a new node is ordered, for money"
+
+
+def _preinstall(node: str, body: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Agreement]:
+    yield (
+        f"{node}:perform_preinstall",
+        f"{node}: a fresh shop is installed, and no source says what becomes of a shop that is there",
+    )
+
+
+def _texts_in(body: Mapping[str, Any], *names: str) -> list[str]:
+    """Return the fields of `body` by which it is confirmed.
+
+    Raises:
+        InputError: Some are missing, or are no texts.
+    """
+    wrong = [name for name in names if not (isinstance(body.get(name), str) and body[name].strip())]
+    if wrong:
+        each = "each" if len(wrong) > 1 else "as"
+        raise InputError(
+            f"the body has no {' and no '.join(wrong)}, by which it would be confirmed",
+            hint=f"Give {' and '.join(wrong)} in --data, {each} a text",
+        )
+    return [body[name] for name in names]
 
 
 def _nothing(node: str, body: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Agreement]:
@@ -70,6 +94,7 @@ _KINDS = tuple(
         ("DELETE", r"whitelist/([^/]+)", "allowlist remove", _allowlist),
         ("POST", r"app/([^/]+)/backup", "backups create", _nothing),
         ("POST", r"app/([^/]+)/block_attack", "attacks block", _nothing),
+        ("POST", r"app/([^/]+)/perform_preinstall", None, _preinstall),
         ("POST", r"brancher/app/([^/]+)", "brancher create", _nothing),
         ("DELETE", r"brancher/([^/]+)", "brancher delete", _nothing),
         ("POST", r"insights-annotation/create()", "insights add", _nothing),
@@ -85,6 +110,9 @@ def what_it_does(method: str, path: str, body: object, catalogue: Catalogue) -> 
         path: A checked one, perhaps with a query.
         body: Decoded JSON, or None.
         catalogue: Tells which settings are hazardous.
+
+    Raises:
+        InputError: `body` lacks what it would be confirmed by.
     """
     bare = path.partition("?")[0].rstrip("/")
     fields = body if isinstance(body, Mapping) else {}

@@ -13,6 +13,7 @@ from runs import Hnctl
 from hypernode.sandbox.server import Sandbox
 
 APP = "/v2/app/kaasshop/"
+SHOP = ("-n", "kaasshop")
 PHP = '{"php_version": "8.4"}'
 
 
@@ -140,6 +141,7 @@ def test_what_would_end_a_node_is_never_sent(words: tuple[str, ...], says: str, 
         (("DELETE", "/v2/whitelist/kaasshop/", "-d", '{"type": "ssh", "ip": "192.0.2.9"}'), "kaasshop:allowlist.ssh"),
         (("PATCH", "/v2/app/xgrade/kaasshop/", "-d", '{"product": "FALCON_L_202203"}'), "kaasshop:FALCON_L_202203"),
         (("POST", "/v2/app/order/", "-n", "kaasshop", "-d", '{"app_name": "x", "product": "Y"}'), "x:Y"),
+        (("POST", f"{APP}perform_preinstall/", "-d", '{"preinstall_type": "x"}'), "kaasshop:perform_preinstall"),
     ],
     ids=str,
 )
@@ -150,6 +152,24 @@ def test_yes_covers_no_more_than_it_does_elsewhere(words: tuple[str, ...], name:
     assert hnctl("api", *words, "--confirm", name).status == 5, "an ordinary yes is needed besides"
     hnctl("api", *words, "--confirm", name, "--yes")
     assert len(writes(box)) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        (("POST", "/v2/app/order/", "-d", "{}", *SHOP), "no app_name and no product"),
+        (("POST", "/v2/app/order/", *SHOP), "no app_name and no product"),
+        (("POST", "/v2/app/order/", "-d", '{"app_name": "x", "product": 5}', *SHOP), "no product"),
+        (("PATCH", "/v2/app/xgrade/kaasshop/", "-d", '{"product": null}'), "no product"),
+    ],
+    ids=str,
+)
+def test_a_body_that_cannot_be_confirmed_by_name_is_refused_with_what_it_lacks(
+    words: tuple[str, ...], missing: str, hnctl: Hnctl, box: Sandbox
+):
+    refused = hnctl("api", *words, "--yes", "--confirm", "None:None", "--confirm", "kaasshop:None")
+    assert (refused.status, f"the body has {missing}, by which" in refused.err) == (64, True), refused.err
+    assert writes(box) == []
 
 
 def test_an_answer_that_is_lost_leaves_the_outcome_open(hnctl: Hnctl, monkeypatch: pytest.MonkeyPatch):

@@ -51,8 +51,8 @@ def api(
     personal data is not.
 
     Reads are tried again, as everywhere. Writes are asked about and sent once. What a command would want confirmed by
-    name has to be confirmed by the same name here. PUT and DELETE of a node, and cancelling what is no Brancher, are
-    never sent.
+    name has to be confirmed by the same name here, and a fresh shop by NODE:perform_preinstall. PUT and DELETE of a
+    node, and cancelling what is no Brancher, are never sent.
 
     Examples:
       hnctl api GET /v2/app/kaasshop/
