@@ -74,6 +74,15 @@ def ask_for_name(name: str, why: str, *, confirm: Sequence[str], node: str | Non
     """
     if name in confirm:
         return
-    if may_ask() and click.prompt(f"{why}.\nType {name} to agree", err=True, default="", show_default=False) == name:
-        return
-    raise NotAgreed(f"{why}; it was not confirmed, and nothing was sent", hint=f"--confirm {name} allows it", node=node)
+    given = "".join(f" --confirm {other[:80]}" for other in dict.fromkeys(confirm))
+    because = f"{given.strip()} does not cover it" if given else "it was not confirmed"
+    if may_ask():
+        if given:
+            print_note(printable(f"{because}."))
+        typed: str = click.prompt(f"{why}.\nType {name} to agree", err=True, default="", show_default=False)
+        if typed == name:
+            return
+        if typed.strip():
+            because = f"{typed[:80]!r} was typed and not {name}"
+    because = printable(because)
+    raise NotAgreed(f"{why}; {because}, and nothing was sent", hint=f"--confirm {name} allows it", node=node)

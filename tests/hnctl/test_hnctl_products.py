@@ -105,14 +105,28 @@ def test_a_move_to_another_family_a_swap_and_a_development_product_are_told(hnct
     assert "data        the volume is swapped: by the documentation in under a minute\n" in swapped
 
 
-@pytest.mark.parametrize("yes", [[], ["--confirm", f"{NODE}:mysql_version"], ["--confirm", CODE]], ids=str)
-def test_nothing_but_the_node_and_the_product_by_name_agrees_to_it(yes: list[str], hnctl: Hnctl, box: Sandbox):
+@pytest.mark.parametrize(
+    ("yes", "because"),
+    [
+        ([], "it was not confirmed"),
+        (["--confirm", f"{NODE}:mysql_version"], f"--confirm {NODE}:mysql_version does not cover it"),
+        (["--confirm", CODE], f"--confirm {CODE} does not cover it"),
+        (
+            ["--confirm", f"{NODE}:FALCON_M_202203", "--confirm", "\x1b[2J"],
+            f"--confirm {NODE}:FALCON_M_202203 --confirm \\x1b[2J does not cover it",
+        ),
+    ],
+    ids=str,
+)
+def test_nothing_but_the_node_and_the_product_by_name_agrees_to_it(
+    yes: list[str], because: str, hnctl: Hnctl, box: Sandbox
+):
     refused = hnctl(*CHANGE, *yes)
     assert refused.status == 5
     assert "price       110 now, 170 then" in refused.out
     assert refused.err == (
-        f"Error: {NODE}: FALCON_M_202203 -> {CODE} costs money, and the shop is down for a part of it; it was not "
-        f"confirmed, and nothing was sent\n  hint: --confirm {NODE}:{CODE} allows it\n"
+        f"Error: {NODE}: FALCON_M_202203 -> {CODE} costs money, and the shop is down for a part of it; {because}, "
+        f"and nothing was sent\n  hint: --confirm {NODE}:{CODE} allows it\n"
     )
     assert writes(box) == []
 
