@@ -20,6 +20,7 @@ from hypernode.errors import (
     TokenRefused,
     TryLater,
 )
+from hypernode.names import parent_of
 from hypernode.secrets import Secret, redact
 
 _LONGEST_TEXT = 500
@@ -80,7 +81,7 @@ def failure(
         case 404:
             kind = NotFound
             text = f"{what} was not found (404){said}"
-            hint = "Either there is no such node, or the token belongs to another one"
+            hint = _hint_of_absence(what, node)
         case 429 | 502 | 503 | 504:
             text, hint = f"{what} answered {status}{said}", "Try again later"
             return TryLater(text, status=status, fields=fields, retry_after=retry_after, hint=hint, node=node)
@@ -88,6 +89,22 @@ def failure(
             kind = ApiError
             text, hint = f"{what} answered {status}{said}", None
     return kind(text, status=status, fields=fields, hint=hint, node=node)
+
+
+def _hint_of_absence(what: str, node: str | None) -> str | None:
+    """Return what a 404 can mean, which the path of `what` tells: only one that names a node is about a node."""
+    names = what.partition("?")[0].rstrip("/").split("/")
+    if "brancher" in names[-2:-1] and (parent := parent_of(names[-1])):
+        return f"It may be gone: hnctl brancher list -n {parent}"
+    if node is None:
+        return None
+    if node not in names:
+        return (
+            f"The path does not name {node}, whose token was sent: either it leads nowhere, or what it names belongs "
+            "to another node"
+        )
+    nothing = "" if names[-1] == node else " or nothing at this path"
+    return f"Either there is no such node{nothing}, or the token belongs to another one"
 
 
 def messages(body: bytes, secrets: Collection[Secret] = ()) -> Fields:

@@ -116,6 +116,15 @@ def test_a_write_is_asked_about_and_sent_once(hnctl: Hnctl, box: Sandbox):
     assert writes(box) == [f"PATCH {APP}"]
 
 
+def test_whose_the_token_of_a_brancher_is_and_where_it_may_be_is_told(hnctl: Hnctl, box: Sandbox):
+    path = "/v2/brancher/kaasshop-eph7h2k9q/"
+    asked = hnctl("api", "DELETE", path)
+    assert f"DELETE {path} is sent with the token of kaasshop, the parent of kaasshop-eph7h2k9q.\n" in asked.err
+    gone = hnctl("api", "DELETE", path, "--yes")
+    assert gone.status == 1
+    assert "hint: It may be gone: hnctl brancher list -n kaasshop\n" in gone.err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

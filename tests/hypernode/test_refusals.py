@@ -78,6 +78,31 @@ def made(status: int, body: bytes = b"", secrets: tuple[Secret, ...] = ()) -> Ap
 
 
 @pytest.mark.parametrize(
+    ("what", "hint"),
+    [
+        ("GET /v2/app/kaasshop/", "Either there is no such node, or the token belongs to another one"),
+        ("GET /v2/app/kaasshop/?destroyed=false", "Either there is no such node, or the token belongs to another one"),
+        (
+            "GET /v2/app/kaasshop/nope/",
+            "Either there is no such node or nothing at this path, or the token belongs to another one",
+        ),
+        (
+            "GET /v2/nosuch/",
+            "The path does not name kaasshop, whose token was sent: either it leads nowhere, or what it names belongs "
+            "to another node",
+        ),
+        ("DELETE /v2/brancher/kaasshop-eph7h2k9q/", "It may be gone: hnctl brancher list -n kaasshop"),
+    ],
+)
+def test_what_a_404_can_mean_depends_on_what_the_path_names(what: str, hint: str):
+    assert failure(404, b"", what=what, node="kaasshop").hint == hint
+
+
+def test_a_404_about_no_node_is_no_hint_at_one():
+    assert failure(404, b"", what="GET /v2/product/", node=None).hint is None
+
+
+@pytest.mark.parametrize(
     ("body", "fields"),
     [
         (b"", {}),

@@ -19,6 +19,7 @@ from hnctl.printing import print_data, print_note
 from hnctl.selection import only_node
 from hypernode.catalogue import Catalogue
 from hypernode.errors import FileError, HypernodeError, InputError, Problem
+from hypernode.names import parent_of
 from hypernode.printable import printable
 from hypernode.secrets import Secret, redact
 
@@ -86,7 +87,9 @@ def api(
                 print_note(f"`hnctl {command}` does the same, with its checks; here nothing is looked after.")
             for name, why in agreements:
                 ask_for_name(printable(name), printable(why), confirm=confirm)
-            ask_to_send(f"{method} {path} is sent with the token of {node}", yes=yes)
+            parent = parent_of(node)
+            whose = node if parent is None else f"{parent}, the parent of {node}"
+            ask_to_send(f"{method} {path} is sent with the token of {whose}", yes=yes)
             answer = client.raw.write(method, path, body, secrets=list(secrets_in(body, catalogue)))
             at = "" if answer.location is None else f", Location: {redact(answer.location, [token])}"
             print_note(printable(f"{answer.status}{at}"))

@@ -66,10 +66,18 @@ class Products(Resource):
 
         Raises:
             InputError: No product can have this code.
-            NotFound: There is no such product.
+            NotFound: There is no such product, or no such node.
         """
         path = f"/v2/app/xgrade/{self._node}/check/{check_code(code)}/"
-        return read_as(ProductChange, self._get(path), "check of a product", node=self._node)
+        try:
+            data = self._get(path)
+        except NotFound as exc:
+            exc.hint = (
+                f"Either there is no product {code} (see `hnctl products list -n {self._node}`) or no such node, or "
+                "the token belongs to another one"
+            )
+            raise
+        return read_as(ProductChange, data, "check of a product", node=self._node)
 
     def change(self, code: str, *, at: datetime | None = None) -> None:
         """Move the node to a product. It costs money, and the shop is down for a part of it (CONTRACT.md 2.11).
@@ -165,7 +173,11 @@ class Products(Resource):
             InputError: None can have this code.
             NotFound: There is none.
         """
-        return read_as(Sla, self._get(f"/v2/addon/{check_code(code)}/"), "service level", node=self._node)
+        try:
+            data = self._get(f"/v2/addon/{check_code(code)}/")
+        except NotFound as exc:
+            raise NotFound(f"there is no service level {code}", status=exc.status) from exc
+        return read_as(Sla, data, "service level", node=self._node)
 
     def iter_configurations(self) -> Iterator[Configuration]:
         """Yield what a new node can start with, page by page (source: GET /v2/configuration/)."""

@@ -191,6 +191,23 @@ def test_an_order_is_checked_before_it_is_sent(net: Net, node: Client):
     assert not net.calls
 
 
+def test_a_check_of_no_product_names_all_that_it_can_mean(net: Net, node: Client):
+    net.get(f"{API}/v2/app/xgrade/kaasshop/check/NOPE/", json={"detail": "Not found."}, status=404)
+    with pytest.raises(NotFound) as told:
+        node.products.check("NOPE")
+    assert told.value.hint == (
+        "Either there is no product NOPE (see `hnctl products list -n kaasshop`) or no such node, or the token belongs "
+        "to another one"
+    )
+
+
+def test_a_service_level_that_is_not_there_is_named_and_no_node_is_blamed(net: Net, node: Client):
+    net.get(f"{API}/v2/addon/NOPE/", json={"detail": "Not found."}, status=404)
+    with pytest.raises(NotFound, match="there is no service level NOPE") as told:
+        node.products.sla("NOPE")
+    assert told.value.hint is None
+
+
 def test_there_may_be_no_larger_product(net: Net, node: Client):
     net.get(f"{API}/v2/app/kaasshop/next_best_plan/", json={"detail": "Not found."}, status=404)
     with pytest.raises(NotFound):
