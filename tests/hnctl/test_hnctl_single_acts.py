@@ -218,6 +218,24 @@ def test_the_token_of_a_node_may_not_order(hnctl: Hnctl, shop: Sandbox, monkeypa
     assert "The token of a node may not order; support@hypernode.com hands out tokens that may" in refused.err
 
 
+def test_a_token_for_orders_that_is_wrong_is_not_looked_for_on_the_node(
+    hnctl: Hnctl, shop: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ORDERS", "wrong")
+    refused = hnctl(*ORDER, "--confirm", "nieuw:FALCON_S_202203")
+    assert (refused.status, refused.out) == (4, "")
+    assert "hint: It is the one that --order-token names; support@hypernode.com" in refused.err
+
+
+def test_what_to_do_once_an_ordered_node_is_there_is_told(hnctl: Hnctl, shop: Sandbox):
+    ordered = hnctl(*ORDER, "--confirm", "nieuw:FALCON_S_202203")
+    assert ordered.status == 0
+    assert ordered.err.endswith(
+        "No call of the API tells how far an order is; the control panel does. Once the node is there:\n"
+        "  hnctl auth bootstrap -n nieuw\n  hnctl flows watch -n nieuw\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -243,6 +261,7 @@ def test_a_product_that_is_not_there_is_not_ordered(hnctl: Hnctl, shop: Sandbox)
         "orders", "create", "nieuw", "NOPE", "magento_2", "--order-token", "env:ORDERS", "--confirm", "nieuw:NOPE"
     )
     assert (refused.status, "there is no product NOPE" in refused.err) == (1, True)
+    assert "hint: With the token of a node that is there: hnctl products list -n NODE\n" in refused.err
     assert posts(shop) == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -13,7 +15,7 @@ from hnctl.exits import Exit
 from hnctl.options import connection_options, node_option, option, output_option
 from hnctl.printing import print_either, print_note
 from hnctl.selection import only_node
-from hypernode.errors import InputError, InvalidNode
+from hypernode.errors import InputError, InvalidNode, NotFound, TokenRefused
 from hypernode.printable import printable
 
 
@@ -116,7 +118,7 @@ def create(
     link = Connection(**options)
     transport = link.transport  # an address that cannot be used is told before a token is looked for
     token = explicit(read_secret("the token for orders", order_token)[0], name).secret
-    with Client(name, token=token, transport=transport) as client:
+    with _with_own_hints(), Client(name, token=token, transport=transport) as client:
         said = client.check_name(name)
         if said:
             raise InputError(f"{name} cannot be had: {'; '.join(map(printable, said))}")
@@ -135,6 +137,24 @@ def create(
         "answer": answer,
     }
     print_either(link.value("output"), lambda: printable(_told(name, answer)), lambda: document)
+    print_note(
+        "No call of the API tells how far an order is; the control panel does. Once the node is there:\n"
+        f"  hnctl auth bootstrap -n {name}\n"
+        f"  hnctl flows watch -n {name}"
+    )
+
+
+@contextmanager
+def _with_own_hints() -> Iterator[None]:
+    """Replace the hints of errors that take the node for one that is there, and its token for that of a node."""
+    try:
+        yield
+    except TokenRefused as exc:
+        exc.hint = "It is the one that --order-token names; support@hypernode.com hands out tokens that may order"
+        raise
+    except NotFound as exc:
+        exc.hint = "With the token of a node that is there: hnctl products list -n NODE"
+        raise
 
 
 def _told(name: str, answer: object) -> str:
