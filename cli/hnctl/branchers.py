@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hnctl.connection import Connection
 from hnctl.printing import print_note
-from hnctl.selection import own_node
+from hnctl.selection import only_node
 from hypernode.errors import (
     ApiError,
     ConnectionFailed,
@@ -19,7 +19,7 @@ from hypernode.errors import (
     InvalidNode,
     OutcomeUnknown,
 )
-from hypernode.names import check_brancher, check_node, parent_of
+from hypernode.names import check_brancher, parent_of
 
 if TYPE_CHECKING:
     from hypernode.api.branchers import Branchers, Phase
@@ -33,9 +33,7 @@ def choose_parent(nodes: Sequence[str]) -> str:
         InputError: Several were named.
         InvalidNode: Nothing names one, or it is a Brancher itself.
     """
-    if len(nodes) > 1:
-        raise InputError("the Branchers of one node are meant", hint="Give -n once")
-    node = check_node(nodes[0]) if nodes else own_node()
+    node = only_node(nodes)
     if parent := parent_of(node):
         raise InvalidNode(f"{node} is a Brancher itself", hint=f"Name the node it was made from: -n {parent}")
     return node
@@ -46,13 +44,11 @@ def check_parent(name: str, nodes: Sequence[str]) -> str:
 
     Raises:
         InvalidNode: That is no name of a Brancher.
-        InputError: It is one of another node than -n names.
+        InputError: It is one of another node than -n names, or -n names several.
     """
     parent = str(parent_of(check_brancher(name)))
-    if nodes and parent not in map(check_node, nodes):
-        raise InputError(
-            f"{name} is a Brancher of {parent}, not of {', '.join(nodes)}", hint=f"Leave -n out, or give -n {parent}"
-        )
+    if nodes and (node := only_node(nodes)) != parent:
+        raise InputError(f"{name} is a Brancher of {parent}, not of {node}", hint=f"Leave -n out, or give -n {parent}")
     return parent
 
 

@@ -95,15 +95,14 @@ within_option = option(
     "--within", type=SECONDS, default="25m", show_default=True, help="Time until a Brancher can be used."
 )
 
-node_option = option(
-    "-n",
-    "--node",
-    "nodes",
-    metavar="NODE",
-    multiple=True,
-    shell_complete=complete_node,
-    help="A node; can be given again.",
-)
+
+def _node_option(says: str) -> Callable[[F], F]:
+    return option("-n", "--node", "nodes", metavar="NODE", multiple=True, shell_complete=complete_node, help=says)
+
+
+node_option = _node_option("A node; can be given again.")
+one_node_option = _node_option("The node; one only.")
+"""For a command that is about one; it can be given again all the same, which `only_node` refuses."""
 
 _all_option = option(
     "--all", "all_nodes", is_flag=True, help="All nodes of the fleet file; without one, all with a token."

@@ -107,7 +107,7 @@ def test_nothing_can_be_cleared_and_no_limit_given(hnctl: Hnctl, box: Sandbox):
         (["--label", "=x"], "'' cannot be a label"),
         (["--label", "hnctl_until=1"], "the label hnctl_until is hnctl's own"),
         (["--label", "a=1", "--label", "a=2"], "the label a is given twice"),
-        (["-n", "theeplein"], "the Branchers of one node are meant"),
+        (["-n", "theeplein"], "this is done on one node at a time"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_sent(

@@ -71,6 +71,52 @@ def test_every_option_and_argument_is_explained(path: tuple[str, ...], hnctl: Hn
             assert parameter.opts[-1] in help_
 
 
+OF_ONE_NODE = {
+    "allowlist add": ["database", "192.0.2.9"],
+    "allowlist remove": ["database", "192.0.2.9"],
+    "allowlist types": [],
+    "api": ["GET", "/v2/product/"],
+    "attacks block": ["BlockSqliBruteForce"],
+    "attacks list": [],
+    "backups create": [],
+    "brancher create": [],
+    "brancher delete": ["kaasshop-eph7"],
+    "brancher history": [],
+    "brancher labels": ["kaasshop-eph7"],
+    "brancher list": [],
+    "brancher ssh-check": ["kaasshop-eph7"],
+    "brancher wait": ["kaasshop-eph7"],
+    "flows list": [],
+    "flows watch": [],
+    "insights add": ["release 12"],
+    "orders check-name": ["nieuw"],
+    "orders configurations": [],
+    "preview": [],
+    "products change": ["FALCON_M_202203"],
+    "products check": ["FALCON_M_202203"],
+    "products current": [],
+    "products list": [],
+    "products show": ["FALCON_M_202203"],
+}
+"""Commands that are about one node, with the arguments that each takes."""
+
+
+@pytest.mark.parametrize("command", OF_ONE_NODE)
+def test_a_command_about_one_node_says_so_and_refuses_a_second_one(command: str, hnctl: Hnctl):
+    refused = hnctl(*command.split(), *OF_ONE_NODE[command], "-n", "kaasshop", "-n", "theeplein")
+    assert refused == (64, "", "Error: this is done on one node at a time\n  hint: Give -n once\n")
+
+
+def test_only_those_commands_say_that_they_are_about_one_node():
+    says = {
+        " ".join(path): parameter.help
+        for path, command in LEAVES.items()
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and "-n" in parameter.opts
+    }
+    assert {command for command, text in says.items() if text == "The node; one only."} == set(OF_ONE_NODE)
+
+
 @pytest.mark.parametrize("path", ALL, ids=title)
 def test_h_is_help_and_help_goes_to_stdout(path: tuple[str, ...], hnctl: Hnctl):
     short = hnctl(*path, "-h")

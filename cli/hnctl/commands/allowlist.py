@@ -11,7 +11,7 @@ from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.consent import ask_for_name, ask_to_send, confirm_option, yes_option
 from hnctl.exits import Exit
-from hnctl.options import connection_options, node_option, nodes_through_api_options, option, output_option
+from hnctl.options import connection_options, nodes_through_api_options, one_node_option, option, output_option
 from hnctl.printing import print_either, print_note
 from hnctl.selection import Selection, only_node
 from hypernode.allowlists import PREFIX, canonical, is_address
@@ -58,7 +58,7 @@ def list_(type_: str | None, selection: Selection, **connection: Any) -> Exit:
 
 
 @allowlist.command(cls=Command)
-@node_option
+@one_node_option
 @connection_options
 @output_option
 def types(nodes: tuple[str, ...], output: str | None, **connection: Any) -> None:
@@ -83,7 +83,7 @@ def types(nodes: tuple[str, ...], output: str | None, **connection: Any) -> None
 @click.argument("type_", metavar="TYPE")
 @click.argument("ip")
 @option("--description", metavar="TEXT", default="", help="What it is for.")
-@node_option
+@one_node_option
 @yes_option
 @confirm_option("NODE:allowlist.ssh")
 @connection_options
@@ -120,7 +120,7 @@ def add(type_: str, ip: str, description: str, nodes: tuple[str, ...], **options
 @allowlist.command(cls=Command)
 @click.argument("type_", metavar="TYPE")
 @click.argument("ip")
-@node_option
+@one_node_option
 @yes_option
 @confirm_option("NODE:allowlist.ssh")
 @connection_options

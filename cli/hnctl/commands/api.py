@@ -14,7 +14,7 @@ from hnctl.completion import complete_file
 from hnctl.connection import Connection
 from hnctl.consent import ask_for_name, ask_to_send, confirm_option, yes_option
 from hnctl.masks import masked, secrets_in
-from hnctl.options import connection_options, node_option, option
+from hnctl.options import connection_options, one_node_option, option
 from hnctl.printing import print_data, print_note
 from hnctl.selection import only_node
 from hypernode.catalogue import Catalogue
@@ -31,7 +31,7 @@ _METHODS = ("GET", "OPTIONS", "POST", "PATCH", "PUT", "DELETE")
 @click.argument("path")
 @option("-d", "--data", metavar="JSON|@FILE|-", shell_complete=complete_file, help="Body to send, in JSON.")
 @option("--paginate", is_flag=True, help="Read all pages of a list, and print their items as one list.")
-@node_option
+@one_node_option
 @yes_option
 @confirm_option("NAME")
 @connection_options

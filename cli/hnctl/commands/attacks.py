@@ -9,7 +9,7 @@ import click
 from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.consent import ask_to_send, yes_option
-from hnctl.options import connection_options, node_option, output_option
+from hnctl.options import connection_options, one_node_option, output_option
 from hnctl.printing import print_either, print_note
 from hnctl.selection import only_node
 from hypernode.errors import InputError
@@ -24,7 +24,7 @@ def attacks() -> None:
 
 
 @attacks.command("list", cls=Command)
-@node_option
+@one_node_option
 @connection_options
 @output_option
 def list_(nodes: tuple[str, ...], output: str | None, **connection: Any) -> None:
@@ -45,7 +45,7 @@ def list_(nodes: tuple[str, ...], output: str | None, **connection: Any) -> None
 
 @attacks.command(cls=Command)
 @click.argument("name", metavar="NAME")
-@node_option
+@one_node_option
 @yes_option
 @connection_options
 @output_option

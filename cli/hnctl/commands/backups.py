@@ -10,7 +10,7 @@ from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.consent import ask_to_send, yes_option
 from hnctl.exits import Exit
-from hnctl.options import connection_options, node_option, nodes_through_api_options, output_option
+from hnctl.options import connection_options, nodes_through_api_options, one_node_option, output_option
 from hnctl.printing import print_either, print_note
 from hnctl.selection import Selection, only_node
 from hypernode.errors import Rejected
@@ -47,7 +47,7 @@ def list_(selection: Selection, **connection: Any) -> Exit:
 
 
 @backups.command(cls=Command)
-@node_option
+@one_node_option
 @yes_option
 @connection_options
 @output_option

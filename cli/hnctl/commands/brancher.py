@@ -14,7 +14,7 @@ from hnctl.exits import Exit
 from hnctl.options import (
     clear_option,
     connection_options,
-    node_option,
+    one_node_option,
     option,
     output_option,
     timeout_option,
@@ -43,7 +43,7 @@ brancher.add_command(reap)
 
 
 @brancher.command(cls=Command)
-@node_option
+@one_node_option
 @option("--ttl", type=TICK, metavar="TIME", help="Time limit, such as 4h, after which `reap` ends it.")
 @option(
     "--label",
@@ -111,7 +111,7 @@ def create(
 @_name_argument
 @click.argument("labels", metavar="[LABEL]...", nargs=-1)
 @option("--none", is_flag=True, help="Take all labels away.")
-@node_option
+@one_node_option
 @connection_options
 @output_option
 def labels(name: str, labels: tuple[str, ...], none: bool, nodes: tuple[str, ...], **options: Any) -> Exit:
@@ -140,7 +140,7 @@ def labels(name: str, labels: tuple[str, ...], none: bool, nodes: tuple[str, ...
 
 @brancher.command(cls=Command)
 @_name_argument
-@node_option
+@one_node_option
 @within_option
 @_poll_option
 @connection_options
@@ -161,7 +161,7 @@ def wait(name: str, nodes: tuple[str, ...], within: float, **options: Any) -> Ex
 
 @brancher.command("ssh-check", cls=Command)
 @_name_argument
-@node_option
+@one_node_option
 @timeout_option
 @output_option
 def ssh_check(name: str, nodes: tuple[str, ...], **options: Any) -> Exit:

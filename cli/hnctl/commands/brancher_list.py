@@ -11,7 +11,7 @@ from hnctl.branchers import branchers_of, check_parent, choose_parent, end_branc
 from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.exits import Exit
-from hnctl.options import connection_options, node_option, nodes_through_api_options, option, output_option
+from hnctl.options import connection_options, nodes_through_api_options, one_node_option, option, output_option
 from hnctl.printing import print_either, print_listing, print_note
 from hnctl.selection import Selection, choose, naming_fleet
 from hnctl.value_types import Month
@@ -19,7 +19,7 @@ from hypernode.names import parent_of
 
 
 @click.command("list", cls=Command)
-@node_option
+@one_node_option
 @connection_options
 @output_option
 def list_(nodes: tuple[str, ...], **options: Any) -> Exit:
@@ -62,7 +62,7 @@ def list_(nodes: tuple[str, ...], **options: Any) -> Exit:
 
 @click.command(cls=Command)
 @click.argument("month", metavar="[YEAR-MONTH]", type=Month(), required=False)
-@node_option
+@one_node_option
 @connection_options
 @output_option
 def history(month: tuple[int, int] | None, nodes: tuple[str, ...], **options: Any) -> Exit:
@@ -109,7 +109,7 @@ def history(month: tuple[int, int] | None, nodes: tuple[str, ...], **options: An
 
 @click.command(cls=Command)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@node_option
+@one_node_option
 @option("-y", "--yes", is_flag=True, help="Do not ask.")
 @connection_options
 @output_option

@@ -9,7 +9,7 @@ import click
 from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.exits import Exit
-from hnctl.options import connection_options, node_option, option, output_option, wait_options
+from hnctl.options import connection_options, one_node_option, option, output_option, wait_options
 from hnctl.printing import print_data, print_note
 from hnctl.selection import only_node
 
@@ -27,7 +27,7 @@ def flows() -> None:
 
 
 @flows.command("list", cls=Command)
-@node_option
+@one_node_option
 @option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Most flows to show.")
 @connection_options
 @output_option
@@ -47,7 +47,7 @@ def list_(nodes: tuple[str, ...], limit: int, output: str | None, **connection: 
 
 
 @flows.command(cls=Command)
-@node_option
+@one_node_option
 @wait_options
 @connection_options
 @output_option

@@ -9,7 +9,7 @@ import click
 from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.exits import Exit
-from hnctl.options import connection_options, node_option, nodes_through_api_options, option, output_option
+from hnctl.options import connection_options, nodes_through_api_options, one_node_option, option, output_option
 from hnctl.printing import print_either
 from hnctl.selection import Selection, only_node
 from hnctl.value_types import MOMENT
@@ -50,7 +50,7 @@ def list_(selection: Selection, **connection: Any) -> Exit:
 @click.argument("name", metavar="NAME")
 @option("--at", type=MOMENT, metavar="TIME", help="When: 2024-03-05T10:15, or how long ago, 90s.  [default: now]")
 @option("--metrics", metavar="A,B", default="", help="Names of graphs; the API judges them.  [default: not said]")
-@node_option
+@one_node_option
 @connection_options
 @output_option
 def add(name: str, at: float | None, metrics: str, nodes: tuple[str, ...], **options: Any) -> None:

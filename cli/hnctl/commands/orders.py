@@ -12,7 +12,7 @@ from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.consent import ask_for_name, confirm_option
 from hnctl.exits import Exit
-from hnctl.options import connection_options, node_option, option, output_option
+from hnctl.options import connection_options, one_node_option, option, output_option
 from hnctl.printing import print_either, print_note
 from hnctl.selection import only_node
 from hypernode.errors import InputError, InvalidNode, NotFound, TokenRefused
@@ -25,7 +25,7 @@ def orders() -> None:
 
 
 @orders.command(cls=Command)
-@node_option
+@one_node_option
 @connection_options
 @output_option
 def configurations(nodes: tuple[str, ...], output: str | None, **connection: Any) -> None:
@@ -53,7 +53,7 @@ def configurations(nodes: tuple[str, ...], output: str | None, **connection: Any
 
 @orders.command("check-name", cls=Command)
 @click.argument("name", metavar="NAME")
-@node_option
+@one_node_option
 @connection_options
 @output_option
 def check_name(name: str, nodes: tuple[str, ...], **options: Any) -> Exit:

@@ -14,7 +14,7 @@ from hnctl.options import (
     clear_option,
     connection_options,
     file_option,
-    node_option,
+    one_node_option,
     option,
     output_option,
     refresh_option,
@@ -27,7 +27,7 @@ from hnctl.value_types import TICK
 
 
 @click.command(cls=Command)
-@node_option
+@one_node_option
 @file_option
 @option("--ttl", type=TICK, default="2h", show_default=True, help="Time limit of the copy, after which `reap` ends it.")
 @clear_option

@@ -10,7 +10,7 @@ import click
 from hnctl.command import Command
 from hnctl.connection import Connection
 from hnctl.exits import Exit
-from hnctl.options import connection_options, node_option, option, output_option
+from hnctl.options import connection_options, one_node_option, option, output_option
 from hnctl.printing import print_data, print_either, print_listing, print_note
 from hnctl.selection import only_node
 from hnctl.value_types import SECONDS, TICK, ZonedMoment
@@ -32,7 +32,7 @@ def products() -> None:
 
 
 @products.command("list", cls=Command)
-@node_option
+@one_node_option
 @connection_options
 @output_option
 def list_(nodes: tuple[str, ...], **options: Any) -> Exit:
@@ -59,7 +59,7 @@ def list_(nodes: tuple[str, ...], **options: Any) -> Exit:
 
 @products.command(cls=Command)
 @_code_argument
-@node_option
+@one_node_option
 @connection_options
 @output_option
 def show(code: str, nodes: tuple[str, ...], **options: Any) -> Exit:
@@ -77,7 +77,7 @@ def show(code: str, nodes: tuple[str, ...], **options: Any) -> Exit:
 
 
 @products.command(cls=Command)
-@node_option
+@one_node_option
 @connection_options
 @output_option
 def current(nodes: tuple[str, ...], **options: Any) -> Exit:
@@ -96,7 +96,7 @@ def current(nodes: tuple[str, ...], **options: Any) -> Exit:
 
 @products.command(cls=Command)
 @_code_argument
-@node_option
+@one_node_option
 @connection_options
 @output_option
 def check(code: str, nodes: tuple[str, ...], **options: Any) -> Exit:
@@ -124,7 +124,7 @@ def check(code: str, nodes: tuple[str, ...], **options: Any) -> Exit:
 
 @products.command(cls=Command)
 @_code_argument
-@node_option
+@one_node_option
 @option("--at", type=ZonedMoment(), metavar="TIME", help="When, such as 2026-09-01T03:00+02:00.  [default: now]")
 @option(
     "--confirm", metavar="NODE:CODE", multiple=True, help="Agree to it; without it NODE:CODE is typed on a terminal."
