@@ -197,11 +197,35 @@ class Checked(click.ParamType):  # type: ignore[type-arg]  # see Seconds
             self.fail(exc.message, param, ctx)
 
 
+class Whole(click.IntRange):
+    """A whole number from `min` to `max`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number that `value` spells."""
+        try:
+            int(value)
+        except ValueError:  # click speaks of an "integer range"
+            self.fail(f"{value!r} is no whole number; write one from {self.min} to {self.max}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number from `min` to `max`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number that `value` spells."""
+        try:
+            float(value)
+        except ValueError:  # click speaks of a "float range"
+            self.fail(f"{value!r} is no number; write one from {self.min} to {self.max}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 SECONDS = Seconds()
 TICK = Seconds(least=0.001)
 MOMENT = Moment()
-PARALLEL = click.IntRange(1, 256)
-RPS = click.FloatRange(0.01, 100_000)
+PARALLEL = Whole(1, 256)
+RPS = Number(0.01, 100_000)
 FORMAT = click.Choice(("table", "json", "jsonl", "yaml", "markdown"))
 OF_CONFIG: dict[str, click.ParamType[Any]] = {
     "output": FORMAT,
@@ -209,7 +233,7 @@ OF_CONFIG: dict[str, click.ParamType[Any]] = {
     "poll_interval": TICK,
     "rps": RPS,
     "ssh_host": Checked(check_host),
-    "ssh_port": click.IntRange(1, 65535),
+    "ssh_port": Whole(1, 65535),
     "ssh_user": Checked(check_user),
     "timeout": TICK,
     "wait": SECONDS,

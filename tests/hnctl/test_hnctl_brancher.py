@@ -375,9 +375,21 @@ def test_ssh_is_tried_once(hnctl: Hnctl, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("HNCTL_SSH_PORT", str(port))
         there = hnctl("brancher", "ssh-check", NAME)
     assert there == (0, f"{NAME}: SSH answers at 127.0.0.1:{port}\n", "")
-    monkeypatch.setenv("HNCTL_SSH_PORT", str(unused_port()))
+    port = unused_port()
+    monkeypatch.setenv("HNCTL_SSH_PORT", str(port))
     away = hnctl("brancher", "ssh-check", NAME, "-o", "json")
-    assert (away.status, away.json["answers"]) == (1, False)
+    assert (away.status, away.json["answers"], away.json["reason"]) == (1, False, "refused")
+    assert hnctl("brancher", "ssh-check", NAME) == (
+        1,
+        f"{NAME}: SSH does not answer at 127.0.0.1:{port}: the connection was refused\n",
+        f"  hint: While a Brancher is being made this can be: hnctl brancher wait {NAME}. If it goes on, look at "
+        "ssh_port in `hnctl config list`\n",
+    )
+    with greeting(b"HTTP/1.1 200 OK\r\n") as port:
+        monkeypatch.setenv("HNCTL_SSH_PORT", str(port))
+        assert "no SSH server greeted\n" in hnctl("brancher", "ssh-check", NAME).out
+    monkeypatch.setenv("HNCTL_SSH_PORT", "abc")
+    assert "'abc' is no whole number; write one from 1 to 65535" in hnctl("brancher", "ssh-check", NAME).err
     assert hnctl("brancher", "ssh-check", "kaasshop").status == 64
 
 

@@ -139,12 +139,12 @@ def test_a_value_of_the_config_that_the_option_would_not_take_is_refused(
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
-        ("HNCTL_PARALLEL", "abc", "'abc' is not a valid integer range. (from HNCTL_PARALLEL)"),
+        ("HNCTL_PARALLEL", "abc", "'abc' is no whole number; write one from 1 to 256 (from HNCTL_PARALLEL)"),
         ("HNCTL_PARALLEL", "0", "0 is not in the range 1<=x<=256. (from HNCTL_PARALLEL)"),
         ("HNCTL_TIMEOUT", "nonsense", "'nonsense' is no time; write 90s, 250ms, 15m or 2h (from HNCTL_TIMEOUT)"),
         ("HNCTL_TIMEOUT", "0", "'0' is not between 1ms and 168h (from HNCTL_TIMEOUT)"),
         ("HNCTL_OUTPUT", "nonsense", "'nonsense' is not one of 'table', 'json', 'jsonl', 'yaml', 'markdown'"),
-        ("HNCTL_RPS", "fast", "'fast' is not a valid float range. (from HNCTL_RPS)"),
+        ("HNCTL_RPS", "fast", "'fast' is no number; write one from 0.01 to 100000 (from HNCTL_RPS)"),
         ("HNCTL_REFRESH", "maybe", "'maybe' is not a valid boolean"),
         ("HNCTL_ALL", "maybe", "'maybe' is not a valid boolean"),
         ("HNCTL_API_URL", "nonsense", "the API address must read like https://api.hypernode.com"),

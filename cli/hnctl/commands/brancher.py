@@ -172,20 +172,47 @@ def ssh_check(name: str, nodes: tuple[str, ...], **options: Any) -> Exit:
     Example: hnctl brancher ssh-check kaasshop-eph7h2k9q
     """
     from hnctl.render.listing import FORMAT_VERSION
-    from hypernode.api.branchers import ssh_answers
+    from hypernode.api.branchers import try_ssh
 
     link = Connection(**options)
     check_parent(name, nodes)
     host, port = link.ssh_address(name)
     port = port or 22
-    answers = ssh_answers(host, port, timeout=float(link.value("timeout")))
-    document = {"format_version": FORMAT_VERSION, "brancher": name, "host": host, "port": port, "answers": answers}
+    came = try_ssh(host, port, timeout=float(link.value("timeout")))
+    answers = came == "answers"
+    why, look = ("", "") if answers else _WITHOUT_SSH[came]
+    document = {
+        "format_version": FORMAT_VERSION,
+        "brancher": name,
+        "host": host,
+        "port": port,
+        "answers": answers,
+        "reason": None if answers else came,
+    }
     print_either(
         link.value("output"),
-        lambda: f"{name}: SSH {'answers' if answers else 'does not answer'} at {host}:{port}",
+        lambda: f"{name}: SSH {'answers' if answers else 'does not answer'} at {host}:{port}" + (why and f": {why}"),
         lambda: document,
     )
-    return Exit.OK if answers else Exit.FAILED
+    if answers:
+        return Exit.OK
+    print_note(
+        f"  hint: While a Brancher is being made this can be: hnctl brancher wait {name}. If it goes on, look {look}"
+    )
+    return Exit.FAILED
+
+
+_WITHOUT_SSH = {
+    "no_name": ("its name leads to no address", "at ssh_host in `hnctl config list`, and at DNS here"),
+    "refused": ("the connection was refused", "at ssh_port in `hnctl config list`"),
+    "silent": ("nothing came in time", "for a firewall on the way, or give it a longer --timeout"),
+    "no_greeting": (
+        "it can be connected to, and no SSH server greeted",
+        "at ssh_host and ssh_port in `hnctl config list`",
+    ),
+    "unreachable": ("it cannot be reached from here", "at the network between here and it"),
+}
+"""What came instead of a greeting, and where to look."""
 
 
 def _read_labels(texts: tuple[str, ...]) -> dict[str, str | None]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from hypernode.api.answers import Answer, read_as, read_list
 from hypernode.api.apps import make_node
@@ -49,6 +49,8 @@ FREE_MINUTES = 400
 """Of a month and a node, by the documentation (CONTRACT.md 2.10)."""
 DELIVERY = 1500.0
 """Seconds that making one may take; 15 minutes are usual."""
+SshTry = Literal["answers", "no_name", "refused", "silent", "no_greeting", "unreachable"]
+"""What trying SSH comes to; ``no_name``: the name of the host leads to no address."""
 _FLOWS = ("ensure_app", "ensure_copied_app")
 _PORT_TRIES = 6
 _PORT_PAUSE = 10.0
@@ -359,12 +361,29 @@ class _Watch:
 
 def ssh_answers(host: str, port: int, *, timeout: float = 5.0) -> bool:
     """Tell whether an SSH server greets whoever connects to `host`; nothing is sent."""
+    return try_ssh(host, port, timeout=timeout) == "answers"
+
+
+def try_ssh(host: str, port: int, *, timeout: float = 5.0) -> SshTry:
+    """Tell how far a connection to an SSH server gets: to its greeting, or what came instead; nothing is sent.
+
+    Args:
+        host: Its name or address.
+        port: Of SSH.
+        timeout: Seconds to connect, and again to be greeted.
+    """
     try:
         with socket.create_connection((host, port), timeout) as connection:
             connection.settimeout(timeout)
-            return connection.recv(4) == b"SSH-"
+            return "answers" if connection.recv(4) == b"SSH-" else "no_greeting"
+    except socket.gaierror:
+        return "no_name"
+    except ConnectionRefusedError:
+        return "refused"
+    except TimeoutError:
+        return "silent"
     except OSError:
-        return False
+        return "unreachable"
 
 
 def time_limit(brancher: Brancher) -> datetime | None:

@@ -6,7 +6,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ import responses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypernode.api.branchers import Branchers, Phase, is_over, ssh_answers
+from hypernode.api.branchers import Branchers, Phase, is_over, ssh_answers, try_ssh
 from hypernode.api.client import Client
 from hypernode.api.labels import parse_label, spell_labels
 from hypernode.api.models import Brancher
@@ -402,3 +402,23 @@ def test_only_a_greeting_of_ssh_counts(greeting: bytes, expected: bool):
         assert ssh_answers("127.0.0.1", server.getsockname()[1]) is expected
         thread.join()
     assert ssh_answers("127.0.0.1", server.getsockname()[1] if server.fileno() >= 0 else 9) is False
+
+
+def test_what_came_instead_of_a_greeting_is_told_apart(monkeypatch: pytest.MonkeyPatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert try_ssh("127.0.0.1", port, timeout=0.05) == "silent"
+    assert try_ssh("127.0.0.1", port) == "refused"
+
+    def connect(error: OSError) -> Callable[..., socket.socket]:
+        def fail(*_: object) -> socket.socket:
+            raise error
+
+        return fail
+
+    for error, came in (
+        (socket.gaierror(-2, "Name or service not known"), "no_name"),
+        (OSError(113, "No route to host"), "unreachable"),
+    ):
+        monkeypatch.setattr(socket, "create_connection", connect(error))
+        assert try_ssh("kaasshop-eph7.hypernode.io", 22) == came
