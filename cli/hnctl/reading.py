@@ -135,6 +135,11 @@ def print_rows(
     return exit_for_failures(failures.values(), some_succeeded=bool(rows))
 
 
+def of_nodes(asked: Collection[str]) -> str:
+    """Return how many nodes were asked, for a sentence on what none of them has; nothing for a single one."""
+    return "" if len(asked) == 1 else f" of {len(asked)} nodes"
+
+
 def tell_failures(failures: Mapping[str, HypernodeError]) -> None:
     """Tell on stderr which nodes could not be read, and why, and what to do."""
     for node, error in failures.items():

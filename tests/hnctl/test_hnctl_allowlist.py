@@ -49,6 +49,12 @@ def test_an_address_is_added_listed_and_removed(allowlist: Allowlist):
     assert entries(allowlist) == []
 
 
+def test_no_entries_are_of_so_many_nodes(hnctl: Hnctl, box: Sandbox):
+    assert hnctl("allowlist", "list", "--type", "database", "-n", "kaasshop") == (0, "", "No entries.\n")
+    two = hnctl("allowlist", "list", "--type", "database", "-n", "kaasshop", "-n", "theeplein")
+    assert two == (0, "", "No entries of 2 nodes.\n")
+
+
 def test_what_is_so_already_is_a_success_that_says_so(allowlist: Allowlist, ssh_box: Sandbox):
     assert allowlist("remove", "ftp", "192.0.2.9") == (0, "kaasshop: ftp 192.0.2.9 not there\n", "")
     allowlist("add", "ftp", "2001:DB8:0:0::9", "--description", "office")
@@ -60,7 +66,7 @@ def test_what_is_so_already_is_a_success_that_says_so(allowlist: Allowlist, ssh_
         "type": "ftp",
         "ip": "2001:db8::9",
         "result": "already there",
-        "remark": "described as 'office'",
+        "remark": "its description stays 'office'",
     }
     assert written(ssh_box) == []
 

@@ -346,6 +346,8 @@ def test_those_whose_time_is_over_are_ended_and_no_others(hnctl: Hnctl, box: San
     assert re.search(rf"^{over}  \S+  1 +ended$", reaped.out, re.MULTILINE)
     assert names(box) == [later, without]
     assert hnctl("brancher", "reap", "-n", "kaasshop") == (0, "", "No Brancher is beyond its time limit.\n")
+    two = hnctl("brancher", "reap", "-n", "kaasshop", "-n", "theeplein")
+    assert two == (0, "", "No Brancher of 2 nodes is beyond its time limit.\n")
 
 
 def test_all_nodes_are_reaped_though_one_cannot_be_asked(hnctl: Hnctl, box: Sandbox, made: Callable[..., str]):

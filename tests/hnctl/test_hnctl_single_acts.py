@@ -66,7 +66,8 @@ def test_a_backup_is_asked_about_and_how_to_look_for_it_is_told(hnctl: Hnctl, sh
     refused = hnctl("backups", "create", *SHOP)
     assert (refused.status, refused.out) == (5, "")
     assert refused.err.startswith(
-        "kaasshop: a backup is made now.\nError: nobody is there to say yes; nothing was sent\n"
+        "kaasshop: the platform is about to be asked for a backup.\n"
+        "Error: nobody is there to say yes; nothing was sent\n"
     )
     assert posts(shop) == []
     made = hnctl("backups", "create", *SHOP, "--yes")
@@ -137,7 +138,12 @@ def test_a_write_whose_answer_is_lost_is_not_sent_again(
 ):
     lost = hnctl(*words)
     assert lost.status == 6
-    assert "was sent once and its answer was lost" in lost.err
+    node = "nieuw" if words[0] == "orders" else "kaasshop"
+    assert lost.err.endswith(
+        f"Error: {node}: POST {path} was sent once and its answer was lost "
+        f"(it answered 502: an HTML page, Bad gateway)\n"
+        f"{lost.err[lost.err.index('  hint: ') :]}"
+    )
     assert hint in lost.err
     assert failing.calls.count(f"POST {path}") == 1
 

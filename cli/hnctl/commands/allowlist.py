@@ -45,7 +45,7 @@ def list_(type_: str | None, selection: Selection, **connection: Any) -> Exit:
       hnctl allowlist list -n kaasshop
       hnctl allowlist list --type ssh --all
     """
-    from hnctl.reading import ask_chosen, columns_for, print_rows
+    from hnctl.reading import ask_chosen, columns_for, of_nodes, print_rows
 
     def entries(client: Client) -> tuple[AllowlistEntry, ...]:
         return client.allowlist.list(None if type_ is None else _check_type(type_, client.allowlist.types()))
@@ -54,7 +54,9 @@ def list_(type_: str | None, selection: Selection, **connection: Any) -> Exit:
     found, failures = ask_chosen(link, selection, entries)
     rows = [{"node": node, **entry.model_dump(mode="json")} for node, listed in found.items() for entry in listed]
     columns = ["type", "ip", "created", "description"]
-    return print_rows(link, "entries", columns_for(columns, found, failures), rows, failures)
+    return print_rows(
+        link, "entries", columns_for(columns, found, failures), rows, failures, empty=f"No entries{of_nodes(found)}."
+    )
 
 
 @allowlist.command(cls=Command)
@@ -113,7 +115,9 @@ def add(type_: str, ip: str, description: str, nodes: tuple[str, ...], **options
             before = [entry.ip for entry in there]
             _agree(node, type_, before, [*before, address], yes=options["yes"], confirm=options["confirm"])
             client.allowlist.add(type_, address, description)
-    remark = f"described as {known.description!r}" if known and description not in ("", known.description) else ""
+    remark = ""
+    if known is not None and description not in ("", known.description):
+        remark = f"its description stays {known.description or ''!r}"
     _tell(link, node, type_, address, "added" if known is None else "already there", remark)
 
 

@@ -130,14 +130,17 @@ def _read_body(data: str, catalogue: Catalogue) -> object:
     return body
 
 
+_OF_DATA = "It is the file of --data @FILE"
+
+
 def _read_file(path: str) -> str:
     try:
         return Path(path).read_text("utf-8")
     except OSError as exc:
-        raise FileError(path, [Problem(1, 1, f"it cannot be read: {exc.strerror}")]) from None
+        raise FileError(path, [Problem(1, 1, f"the file cannot be read: {exc.strerror}", _OF_DATA)]) from None
     except ValueError as exc:  # a NUL in the path, or bytes that are no text
         what = "it is not UTF-8 text" if isinstance(exc, UnicodeDecodeError) else "no file has such a name"
-        raise FileError(path, [Problem(1, 1, what)]) from None
+        raise FileError(path, [Problem(1, 1, what, _OF_DATA)]) from None
 
 
 def _decode(text: str, path: str | None) -> object:

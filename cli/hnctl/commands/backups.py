@@ -64,7 +64,7 @@ def create(nodes: tuple[str, ...], yes: bool, **options: Any) -> None:
     link, node = Connection(**options), only_node(nodes)
     link.address([node])
     with link.client(node) as client:
-        ask_to_send(f"{node}: a backup is made now", yes=yes)
+        ask_to_send(f"{node}: the platform is about to be asked for a backup", yes=yes)
         try:
             said = client.backups.create()
         except Rejected as exc:

@@ -159,7 +159,7 @@ def reap(dry_run: bool, selection: Selection, **options: Any) -> Exit:
       hnctl brancher reap -n kaasshop --dry-run
       hnctl brancher reap --all
     """
-    from hnctl.reading import print_rows
+    from hnctl.reading import of_nodes, print_rows
     from hnctl.render.branchers import brancher_document
 
     link = Connection(**options)
@@ -175,4 +175,6 @@ def reap(dry_run: bool, selection: Selection, **options: Any) -> Exit:
         rows, unended = end_branchers(link, over)
         failures |= unended
     columns = ["name", "until", "minutes", "result"]
-    return print_rows(link, "branchers", columns, rows, failures, empty="No Brancher is beyond its time limit.")
+    return print_rows(
+        link, "branchers", columns, rows, failures, empty=f"No Brancher{of_nodes(accounts)} is beyond its time limit."
+    )

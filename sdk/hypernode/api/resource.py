@@ -81,8 +81,12 @@ class Resource:
         except (ConnectionFailed, ApiError) as exc:
             if not may_have_arrived(exc):
                 raise
+            call = f"{method} {path}"
+            # The path may name the node, and the error would not name it itself then.
             raise OutcomeUnknown(
-                f"{method} {path} was sent once and its answer was lost ({exc.message})", hint=look, node=self._node
+                f"{self._node}: {call} was sent once and its answer was lost ({_why(exc, call)})",
+                hint=look,
+                node=self._node,
             ) from exc
 
     def _bring_about(
@@ -137,6 +141,12 @@ class Resource:
             hint=look,
             node=self._node,
         )
+
+
+def _why(exc: HypernodeError, call: str) -> str:
+    """Return the message of `exc` without the call that it begins with."""
+    rest = exc.message.removeprefix(call)
+    return rest.removeprefix(": ") if rest.startswith(": ") else f"it{rest}" if rest != exc.message else rest
 
 
 def _may_be_so_already(exc: ConnectionFailed | ApiError) -> bool:
