@@ -76,7 +76,7 @@ connection_options = _all(
     option("-v", "--verbose", is_flag=True, help="Tell more: every node by itself, and where there is a second token."),
 )
 wait_options = _all(
-    option("--wait", type=SECONDS, help="Time that one node's change may take.  [default: 15m]"),
+    option("--wait", type=SECONDS, help="Time that one node's change may take, at most 7d.  [default: 15m]"),
     option("--poll-interval", type=TICK, help="Time until the first look at a flow; grows to 15s.  [default: 2s]"),
 )
 
@@ -92,7 +92,7 @@ clear_option = option(
     help=f"Services that a Brancher starts without their data: {', '.join(_CLEARABLE)}; or none.",
 )
 within_option = option(
-    "--within", type=SECONDS, default="25m", show_default=True, help="Time until a Brancher can be used."
+    "--within", type=SECONDS, default="25m", show_default=True, help="Time until a Brancher can be used, at most 7d."
 )
 
 

@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 _LONGEST = 7 * 24 * 3600.0  # the operating system's own timers end at 24 days
 
 
+def _in_hours(text: str) -> str:
+    """Return a number of days, 7d, in hours, and any other text as it is."""
+    days = re.fullmatch(r"\s*([0-9]{1,6})d\s*", text)
+    return f"{int(days[1]) * 24}h" if days else text
+
+
 class Seconds(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it took no parameter
-    """A time such as 900, 1.5, 250ms, 90s, 15m or 2h; becomes seconds, `least` to a week."""
+    """A time such as 900, 1.5, 250ms, 90s, 15m, 2h or 7d; becomes seconds, `least` to a week."""
 
     name = "time"
 
@@ -33,12 +39,12 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # before click 8.4 it
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the seconds that `value` spells."""
         try:
-            seconds = float(value) if isinstance(value, int | float) else parse_seconds(str(value))
-        except InputError as exc:
-            self.fail(exc.message, param, ctx)
+            seconds = float(value) if isinstance(value, int | float) else parse_seconds(_in_hours(str(value)))
+        except InputError:
+            self.fail(f"{value!r} is no time; write 90s, 250ms, 15m, 2h or 7d", param, ctx)
         if not self._least <= seconds <= _LONGEST:
             least = f"{self._least * 1000:.0f}ms" if self._least else "0"
-            self.fail(f"{value!r} is not between {least} and 168h", param, ctx)
+            self.fail(f"{value!r} is not between {least} and 7d", param, ctx)
         return seconds
 
 
@@ -51,9 +57,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # see Seconds
         """Return the Unix time that `value` spells."""
         if isinstance(value, float):
             return value
-        text = str(value).strip()
-        if match := re.fullmatch(r"([0-9]{1,6})d", text):
-            text = f"{int(match[1]) * 24}h"
+        text = _in_hours(str(value).strip())
         with suppress(InputError):
             return time.time() - parse_seconds(text)
         try:

@@ -76,7 +76,7 @@ def test_one_whose_flows_never_end_is_told_with_what_goes_on_and_what_ends_it(hn
     (one,) = box.branchers()
     error = run.json["error"]
     assert (error["code"], error["node"]) == ("flow_timed_out", one["name"])
-    assert error["message"] == "not there after 0 seconds; still waiting for its flow ensure_app"
+    assert error["message"] == "not there after 0.15 seconds; still waiting for its flow ensure_app"
     assert error["hint"] == (
         f"It is paid for: wait on with `hnctl brancher wait {one['name']}`, or end it with "
         f"`hnctl brancher delete {one['name']}`"

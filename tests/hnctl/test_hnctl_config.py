@@ -116,9 +116,9 @@ def test_a_config_file_that_cannot_be_used_is_told_with_its_place(
     [
         ("parallel = 0", "0 is not in the range 1<=x<=256"),
         ("parallel = 100_000", "100000 is not in the range 1<=x<=256"),
-        ("timeout = 0", "0 is not between 1ms and 168h"),
-        ("timeout = nan", "nan is not between 1ms and 168h"),
-        ("timeout = -1.5", "-1.5 is not between 1ms and 168h"),
+        ("timeout = 0", "0 is not between 1ms and 7d"),
+        ("timeout = nan", "nan is not between 1ms and 7d"),
+        ("timeout = -1.5", "-1.5 is not between 1ms and 7d"),
         ("rps = 0", "0.0 is not in the range 0.01<=x<=100000"),
         ('output = "xml"', "'xml' is not one of 'table', 'json', 'jsonl', 'yaml', 'markdown'"),
     ],
@@ -141,8 +141,8 @@ def test_a_value_of_the_config_that_the_option_would_not_take_is_refused(
     [
         ("HNCTL_PARALLEL", "abc", "'abc' is no whole number; write one from 1 to 256 (from HNCTL_PARALLEL)"),
         ("HNCTL_PARALLEL", "0", "0 is not in the range 1<=x<=256. (from HNCTL_PARALLEL)"),
-        ("HNCTL_TIMEOUT", "nonsense", "'nonsense' is no time; write 90s, 250ms, 15m or 2h (from HNCTL_TIMEOUT)"),
-        ("HNCTL_TIMEOUT", "0", "'0' is not between 1ms and 168h (from HNCTL_TIMEOUT)"),
+        ("HNCTL_TIMEOUT", "nonsense", "'nonsense' is no time; write 90s, 250ms, 15m, 2h or 7d (from HNCTL_TIMEOUT)"),
+        ("HNCTL_TIMEOUT", "0", "'0' is not between 1ms and 7d (from HNCTL_TIMEOUT)"),
         ("HNCTL_OUTPUT", "nonsense", "'nonsense' is not one of 'table', 'json', 'jsonl', 'yaml', 'markdown'"),
         ("HNCTL_RPS", "fast", "'fast' is no number; write one from 0.01 to 100000 (from HNCTL_RPS)"),
         ("HNCTL_REFRESH", "maybe", "'maybe' is not a valid boolean"),

@@ -37,7 +37,7 @@ def test_a_value_that_the_setting_does_not_take_is_refused_with_the_list_and_not
         (["php_version", "8.3", "--max-failures", "101%"], "must be a number from 1"),
         (["php_version", "8.3", "--where", "php_versio < 8"], "did you mean php_version?"),
         (["php_version", "8.3", "--wait", "soon"], "'soon' is no time"),
-        (["php_version", "8.3", "--poll-interval", "0"], "'0' is not between 1ms and 168h"),
+        (["php_version", "8.3", "--poll-interval", "0"], "'0' is not between 1ms and 7d"),
         (["new_relic_app_name", "\udcff"], "the value of new_relic_app_name is not UTF-8 text"),
     ],
     ids=lambda value: " ".join(value).encode(errors="replace").decode() if isinstance(value, list) else "",

@@ -44,7 +44,7 @@ brancher.add_command(reap)
 
 @brancher.command(cls=Command)
 @one_node_option
-@option("--ttl", type=TICK, metavar="TIME", help="Time limit, such as 4h, after which `reap` ends it.")
+@option("--ttl", type=TICK, metavar="TIME", help="Time limit, such as 4h and at most 7d, after which `reap` ends it.")
 @option(
     "--label",
     "labels",

@@ -48,7 +48,12 @@ def list_(selection: Selection, **connection: Any) -> Exit:
 
 @insights.command(cls=Command)
 @click.argument("name", metavar="NAME")
-@option("--at", type=MOMENT, metavar="TIME", help="When: 2024-03-05T10:15, or how long ago, 90s.  [default: now]")
+@option(
+    "--at",
+    type=MOMENT,
+    metavar="TIME",
+    help="When: 2024-03-05T10:15+01:00, without a zone this machine's own; or how long ago, 90s, 7d.  [default: now]",
+)
 @option("--metrics", metavar="A,B", default="", help="Names of graphs; the API judges them.  [default: not said]")
 @one_node_option
 @connection_options

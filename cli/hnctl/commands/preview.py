@@ -29,7 +29,13 @@ from hnctl.value_types import TICK
 @click.command(cls=Command)
 @one_node_option
 @file_option
-@option("--ttl", type=TICK, default="2h", show_default=True, help="Time limit of the copy, after which `reap` ends it.")
+@option(
+    "--ttl",
+    type=TICK,
+    default="2h",
+    show_default=True,
+    help="Time limit of the copy, at most 7d, after which `reap` ends it.",
+)
 @clear_option
 @within_option
 @option("--keep", is_flag=True, help="Leave the copy there until its time limit is over.")

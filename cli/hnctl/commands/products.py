@@ -125,7 +125,7 @@ def check(code: str, nodes: tuple[str, ...], **options: Any) -> Exit:
 @products.command(cls=Command)
 @_code_argument
 @one_node_option
-@option("--at", type=ZonedMoment(), metavar="TIME", help="When, such as 2026-09-01T03:00+02:00.  [default: now]")
+@option("--at", type=ZonedMoment(), metavar="TIME", help="When, with its zone: 2026-09-01T03:00+02:00.  [default: now]")
 @option(
     "--confirm", metavar="NODE:CODE", multiple=True, help="Agree to it; without it NODE:CODE is typed on a terminal."
 )
@@ -136,7 +136,7 @@ def check(code: str, nodes: tuple[str, ...], **options: Any) -> Exit:
     type=SECONDS,
     default="2h",
     show_default=True,
-    help="Time that it may take; how much it does no source says.",
+    help="Time that it may take, at most 7d; how much it does no source says.",
 )
 @option("--poll-interval", type=TICK, help="Time until the first look at a flow; grows to 15s.  [default: 2s]")
 @connection_options

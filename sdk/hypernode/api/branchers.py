@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from hypernode.api.answers import Answer, read_as, read_list
 from hypernode.api.apps import make_node
-from hypernode.api.flows import LONGEST_INTERVAL, Flows
+from hypernode.api.flows import LONGEST_INTERVAL, Flows, in_seconds
 from hypernode.api.labels import spell_labels
 from hypernode.api.models import Brancher, BrancherAccount, BrancherYear, Flow
 from hypernode.api.resource import Resource
@@ -349,7 +349,7 @@ class _Watch:
         left = self.give_up - self.clock()
         if left <= 0:
             raise FlowTimedOut(
-                f"not there after {self.timeout:.0f} seconds; still waiting for {phase.detail}",
+                f"not there after {in_seconds(self.timeout)}; still waiting for {phase.detail}",
                 flow=None,
                 state=None,
                 hint=f"It is paid for: wait on with `hnctl brancher wait {self.brancher}`, or end it with "

@@ -111,7 +111,7 @@ def watch(
         left = started + timeout - clock()
         if left <= 0:
             raise FlowTimedOut(
-                f"{going_on[0].name} is not done after {timeout:.0f} seconds; it goes on",
+                f"{going_on[0].name} is not done after {in_seconds(timeout)}; it goes on",
                 flow=going_on[0].uuid,
                 state=going_on[0].state,
             )
@@ -158,7 +158,7 @@ def wait(
         if left <= 0:
             last = next((flow for flow in flows if flow.state != "success"), None)
             raise FlowTimedOut(
-                f"not done after {timeout:.0f} seconds"
+                f"not done after {in_seconds(timeout)}"
                 + (f": {last.name} is {last.state or 'not started'}" if last else ""),
                 flow=last.uuid if last else None,
                 state=last.state if last else None,
@@ -190,3 +190,9 @@ def _read(item: object, node: str) -> Flow:
     from hypernode.api.models import Flow
 
     return read_as(Flow, item, "flow", node=node)
+
+
+def in_seconds(seconds: float) -> str:
+    """Return a time in words, as ``1 second`` or ``0.5 seconds``."""
+    number = round(seconds) if seconds >= 10 else round(seconds, 3)
+    return f"{number:g} second{'' if number == 1 else 's'}"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import responses
 
-from hypernode.api.flows import Flows, posted_since, wait, watch
+from hypernode.api.flows import Flows, in_seconds, posted_since, wait, watch
 from hypernode.api.models import Flow
 from hypernode.api.transport import Transport
 from hypernode.errors import BadAnswer, FlowFailed, FlowTimedOut, TryLater
@@ -269,6 +269,22 @@ def test_running_out_of_time_says_what_was_seen_last(clock: Any):
         waited(Looks(clock, []), timeout=10)
     assert str(caught.value) == "not done after 10 seconds"
     assert (caught.value.flow, caught.value.state) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1, "1 second"),
+        (1.0, "1 second"),
+        (0.15, "0.15 seconds"),
+        (1.5, "1.5 seconds"),
+        (0.001, "0.001 seconds"),
+        (299.998, "300 seconds"),
+        (604800.0, "604800 seconds"),
+    ],
+)
+def test_a_time_is_told_in_words(seconds: float, words: str):
+    assert in_seconds(seconds) == words
 
 
 def test_running_out_of_time_names_the_flow_that_is_not_done(clock: Any):
