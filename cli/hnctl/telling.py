@@ -39,8 +39,9 @@ class Telling:
             self._between += 1
 
     def end(self) -> None:
-        """Tell what is told together."""
+        """Tell what is told together, by name: in which order they came is chance."""
         for outcomes in self._together.values():
+            outcomes.sort(key=lambda outcome: outcome.node)
             lines = [outcome_line(one, self._hinted) for one in outcomes]
             if not self._verbose and len(lines) > 1:
                 lines = [together_line(outcomes)]
