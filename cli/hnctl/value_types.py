@@ -201,28 +201,33 @@ class Checked(click.ParamType):  # type: ignore[type-arg]  # see Seconds
             self.fail(exc.message, param, ctx)
 
 
-class Whole(click.IntRange):
+class _InWords(click.ParamType):  # type: ignore[type-arg]  # see Seconds
+    """Says of what is no number what to write instead; click speaks of an "integer range"."""
+
+    reads: Callable[[Any], Any]
+    called: str
+    min: Any
+    max: Any
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number that `value` spells."""
+        try:
+            self.reads(value)
+        except ValueError:
+            self.fail(f"{value!r} is no {self.called}; write one from {self.min} to {self.max}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Whole(_InWords, click.IntRange):
     """A whole number from `min` to `max`."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number that `value` spells."""
-        try:
-            int(value)
-        except ValueError:  # click speaks of an "integer range"
-            self.fail(f"{value!r} is no whole number; write one from {self.min} to {self.max}", param, ctx)
-        return super().convert(value, param, ctx)
+    reads, called = int, "whole number"
 
 
-class Number(click.FloatRange):
+class Number(_InWords, click.FloatRange):
     """A number from `min` to `max`."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number that `value` spells."""
-        try:
-            float(value)
-        except ValueError:  # click speaks of a "float range"
-            self.fail(f"{value!r} is no number; write one from {self.min} to {self.max}", param, ctx)
-        return super().convert(value, param, ctx)
+    reads, called = float, "number"
 
 
 SECONDS = Seconds()

@@ -85,8 +85,7 @@ def create(
     parent = choose_parent(nodes)
     wished = check_labels(_read_labels(labels))
     with branchers_of(link, parent) as branchers:
-        account: BrancherAccount | None = branchers.account()
-        assert account is not None  # noqa: S101  # for mypy: it may be None further down
+        account = branchers.account()
         print_note(announcement(parent, account, clear, ttl))
         ask(f"Make a Brancher of {parent}?", yes=yes, undone="nothing was made")
         try:
@@ -95,15 +94,16 @@ def create(
             print_note(f"Interrupted: whether one was made is not known. Look: hnctl brancher list -n {parent}")
             raise
         print_note(f"{made.name} was made, and is paid for from now on.")
+        now: BrancherAccount | None = account
         if wait:
-            made, account = tell_there(link, branchers, wait_for(link, branchers, made.name, within=within))
+            made, now = tell_there(link, branchers, wait_for(link, branchers, made.name, within=within))
         else:
             print_note(
                 "By the control panel's own words it takes up to 15 minutes until it is there; more was seen.\n"
                 f"  hnctl brancher wait {made.name}\n"
                 f"  hnctl brancher delete {made.name}"
             )
-    _print_one(link, made, account)
+    _print_one(link, made, now)
     return Exit.OK
 
 
